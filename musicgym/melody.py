@@ -116,11 +116,20 @@ class Melody:
 
     @staticmethod
     def from_json(text: str) -> Melody:
-        """Read what `to_json` wrote."""
-        data = json.loads(text)
-        data["key"] = Key.parse(data["key"])
-        data["chords"] = tuple(Chord(**chord) for chord in data["chords"])
-        return Melody(**data)
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: the text is not the JSON of a melody.
+        """
+        try:
+            data = json.loads(text)
+            chords = tuple(Chord(**chord) for chord in data["chords"])
+            return Melody(**{**data, "key": Key.parse(data["key"]), "chords": chords})
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"melody: this is not the JSON of a melody ({error}); write one with to_json, with "
+                f"the fields events, low, key, chords, meter, steps_per_beat and name."
+            ) from error
 
     def save(self, path: str | Path, *, tempo: float = 100.0) -> Path:
         """Write the melody in the format of the path's suffix and return the path.

@@ -58,27 +58,28 @@ QUALITIES: dict[str, tuple[int, ...]] = {
 _SUFFIXES = tuple(QUALITIES)
 _TONES = tuple(QUALITIES.values())
 
-# Other spellings of a suffix, as lead sheets and corpora write them. Ninths, elevenths and
-# thirteenths are read as their seventh chord, added notes as their triad.
+# Other spellings of a suffix, as lead sheets and corpora write them; added notes are read as their
+# triad. Ninths, elevenths and thirteenths are read as their seventh chord: `_TALL` makes them a 7.
 _ALIASES = {
     "M": "", "maj": "", "major": "", "add9": "", "add2": "", "add4": "",
     "min": "m", "mi": "m", "-": "m", "minor": "m", "madd9": "m",
     "o": "dim", "°": "dim", "d": "dim", "mb5": "dim",
     "+": "aug", "#5": "aug", "(#5)": "aug",
-    "dom7": "7", "9": "7", "11": "7", "13": "7", "7b9": "7", "7#9": "7", "7#11": "7", "7b13": "7",
+    "dom7": "7", "7b9": "7", "7#9": "7", "7#11": "7", "7b13": "7",
     "M7": "maj7", "Maj7": "maj7", "ma7": "maj7", "Δ": "maj7", "Δ7": "maj7", "j7": "maj7",
-    "maj9": "maj7", "M9": "maj7", "maj13": "maj7", "maj7#11": "maj7", "major7": "maj7",
-    "min7": "m7", "mi7": "m7", "-7": "m7", "m9": "m7", "min9": "m7", "m11": "m7", "minor7": "m7",
+    "maj7#11": "maj7", "major7": "maj7",
+    "min7": "m7", "mi7": "m7", "-7": "m7", "minor7": "m7",
     "ø": "m7b5", "ø7": "m7b5", "/o7": "m7b5", "h7": "m7b5", "min7b5": "m7b5", "-7b5": "m7b5",
     "m7(b5)": "m7b5", "hdim7": "m7b5",
     "o7": "dim7", "°7": "dim7", "d7": "dim7",
     "mmaj7": "mM7", "m(maj7)": "mM7", "minmaj7": "mM7", "-maj7": "mM7", "mMaj7": "mM7",
-    "+7": "aug7", "7#5": "aug7", "7+": "aug7", "7(#5)": "aug7",
+    "m#7": "mM7", "+7": "aug7", "7#5": "aug7", "7+": "aug7", "7(#5)": "aug7",
     "+M7": "maj7#5", "+maj7": "maj7#5", "augmaj7": "maj7#5", "M7#5": "maj7#5", "augM7": "maj7#5",
-    "7(b5)": "7b5", "dom7b5": "7b5", "oM7": "dimM7", "dimmaj7": "dimM7",
-    "sus": "sus4", "4": "sus4", "2": "sus2", "7sus": "7sus4", "9sus4": "7sus4", "9sus": "7sus4",
+    "7(b5)": "7b5", "dom7b5": "7b5", "dom7dim5": "7b5", "oM7": "dimM7", "dimmaj7": "dimM7",
+    "sus": "sus4", "4": "sus4", "2": "sus2", "7sus": "7sus4",
     "maj6": "6", "M6": "6", "69": "6", "6/9": "6", "min6": "m6", "-6": "m6", "m69": "m6",
 }  # fmt: skip
+_TALL = re.compile(r"(?<![\d#b])(?:9|11|13)(?!\d)")
 
 
 def closest(given: object, allowed: Iterable[str]) -> str:
@@ -116,7 +117,8 @@ class Key:
         Raises:
             ValueError: the text names no key; the message says what is allowed.
         """
-        match = re.fullmatch(r"\s*([A-Ga-g])([#b♯♭]?)[\s_-]*([A-Za-z]*)\s*", str(text))
+        plain = re.sub(r"^(\s*[A-Ga-g])-(?=\s|$)", r"\1b", str(text))  # music21's flat: "B- major"
+        match = re.fullmatch(r"\s*([A-Ga-g])([#b♯♭]?)[\s_-]*([A-Za-z]*)\s*", plain)
         words = {"": "", "major": "major", "maj": "major", "minor": "minor", "min": "minor"}
         if match:
             letter, sign, word = match.groups()
@@ -262,7 +264,9 @@ _ROMAN = re.compile(
 )
 _SEVENTHS = {"7", "65", "43", "42", "2"}
 _TRIADS = {"", "5", "53", "6", "63", "64"}
-_SYMBOL = re.compile(r"(?P<letter>[A-G])(?P<sign>[#b♯♭]*)(?P<suffix>[^/]*?(?:/o7|/9)?)(?:/[A-G][#b♯♭]*)?")
+_SYMBOL = re.compile(
+    r"(?P<letter>[A-G])(?P<sign>[#b♯♭]*)(?P<suffix>[^/]*?(?:/o7|/9)?)(?:/[A-G][#b♯♭]*)?"
+)
 
 
 @lru_cache(maxsize=4096)
@@ -290,6 +294,8 @@ def parse_chord(text: str, key: Key) -> Chord:
     match = _SYMBOL.fullmatch(token)
     if match:
         suffix = match["suffix"].replace("♭", "b").replace("♯", "#").strip()
+        if suffix not in _ALIASES:
+            suffix = _TALL.sub("7", suffix)
         suffix = _ALIASES.get(suffix, suffix)
         if suffix in QUALITIES and suffix != "N.C.":
             root = NATURALS[LETTERS.index(match["letter"])] + _accidental(match["sign"])
@@ -344,7 +350,9 @@ def parse_progression(progression: str | Sequence[str], key: Key) -> tuple[Chord
     ['Dm', 'Bb', 'F', 'C']
     """
     if isinstance(progression, str):
-        tokens = [token for token in _SEPARATOR.split(progression.strip()) if token not in ("", "-")]
+        tokens = [
+            token for token in _SEPARATOR.split(progression.strip()) if token not in ("", "-")
+        ]
     else:
         tokens = [str(token) for token in progression]
     if not tokens:

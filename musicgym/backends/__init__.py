@@ -1,0 +1,1 @@
+"""Backends: they run the one text of dynamics, rules and observation; nothing musical in them."""

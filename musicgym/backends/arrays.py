@@ -1,0 +1,92 @@
+"""The NumPy backend: the text as it stands, on columns. The reference, and the fallback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..dynamics import Constants, State, advance, chance_at, initial, moment, terminal
+from ..observation import observe
+from ..reward import Reward
+from .batch import Batch
+
+__all__ = ["Arrays"]
+
+
+class Arrays:
+    """Runs a batch on NumPy (see `batch.Core`)."""
+
+    def __init__(self, c: Constants, reward: Reward, sizes: dict[str, int], flat: bool) -> None:
+        """Keep what fixes the run; `sizes` are the parts of the observation."""
+        self.c, self.rules, self.sizes, self.flat = c, reward.rules, sizes, flat
+
+    def use(self, c: Constants) -> None:
+        """Take constants with longer chord tables."""
+        self.c = c
+
+    def step(
+        self,
+        batch: Batch,
+        actions: npt.NDArray[np.int64],
+        active: npt.NDArray[np.bool_],
+        weights: npt.NDArray[np.float64],
+        observation: npt.NDArray[Any],
+        reward: npt.NDArray[np.float64],
+        raw: npt.NDArray[np.float64],
+        done: npt.NDArray[np.bool_],
+    ) -> None:
+        """Play one step of the active episodes."""
+        some = np.flatnonzero(active)
+        reward[:], raw[:], done[:] = 0.0, 0.0, False
+        state = _rows(batch.state, some)
+        m = moment(self.c, state, actions[some])
+        weights = weights if weights.ndim == 1 else weights[some].T
+        total: Any = np.zeros(len(some))
+        for k, rule in enumerate(self.rules):
+            value = np.broadcast_to(np.asarray(rule(m), np.float64), total.shape)
+            raw[some, k] = value
+            total = weights[k] * value if k == 0 else total + weights[k] * value
+        after = advance(self.c, state, m, chance_at(state.key, state.step + 1))
+        reward[some] = total
+        done[some] = terminal(self.c, after)
+        batch.events[state.step, some] = m.event
+        self._write(batch, some, after, observation)
+
+    def reset(
+        self,
+        batch: Batch,
+        which: npt.NDArray[np.bool_],
+        key: npt.NDArray[np.int64],
+        row: npt.NDArray[np.int64],
+        tonic: npt.NDArray[np.int64],
+        mode: npt.NDArray[np.int64],
+        observation: npt.NDArray[Any],
+    ) -> None:
+        """Start the episodes of the mask."""
+        some = np.flatnonzero(which)
+        chance = chance_at(key[some], 0)
+        state = initial(self.c, key[some], row[some], tonic[some], mode[some], chance)
+        self._write(batch, some, state, observation)
+
+    def _write(
+        self, batch: Batch, some: npt.NDArray[np.intp], state: State, observation: npt.NDArray[Any]
+    ) -> None:
+        for column, value in zip(batch.state, state, strict=True):
+            column[some] = value
+        seen = observe(self.c, state)
+        start = 0
+        if self.flat:
+            observation[some] = 0
+        for j, (part, size) in enumerate(self.sizes.items()):
+            if self.flat:
+                observation[some, start + getattr(seen, part)] = 1
+            else:
+                observation[some, j] = getattr(seen, part)
+            start += size
+
+
+def _rows(state: State, some: npt.NDArray[np.intp]) -> State:
+    """Return the rows of the columns, the integers as int64 so that arithmetic is exact."""
+    return State(*(c[some] if c.dtype == np.bool_ else c[some].astype(np.int64) for c in state))

@@ -1,0 +1,252 @@
+"""Turns the one text into straight-line source: calls inlined, constants folded, repeats shared.
+
+The bodies of `moment`, the rules, `advance` and `observe` are read with `ast` and evaluated
+symbolically. A value is a piece of source (str), a number, a `Record` of values (State, Moment) or
+an object whose attributes are constants (Constants, a rule). Each distinct expression becomes one
+local variable; what no output needs is never written.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..dynamics import Constants, Moment, State, advance, chance_at, initial, moment, terminal
+from ..observation import Observation, observe
+from ..reward import Reward
+from ..select import where
+
+__all__ = ["Inliner", "InlineError", "reset_outputs", "step_outputs"]
+
+_OPERATORS = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Mod: "%", ast.FloorDiv: "//", ast.Div: "/",
+    ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.RShift: ">>", ast.LShift: "<<",
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
+}  # fmt: skip
+
+
+class InlineError(Exception):
+    """The text of a function cannot be inlined; the message says which and why."""
+
+
+class Record(dict[str, Any]):
+    """A named tuple at the time of inlining: field -> value."""
+
+
+class Code(str):
+    """Source of an expression that is known only at run time."""
+
+    __slots__ = ()
+
+
+class Inliner:
+    """Collects the assignments that compute some outputs; `tables` are the arrays that they read."""
+
+    def __init__(self) -> None:
+        """Start with no assignments."""
+        self.tables: dict[str, Any] = {}
+        self.lines: dict[str, str] = {}  # variable -> expression
+        self.known: dict[str, str] = {}  # expression -> variable
+
+    def call(self, function: Any, *arguments: Any) -> Any:
+        """Inline a call of a function, or of an object's ``__call__``, and return its value."""
+        body = function if inspect.isfunction(function) else type(function).__call__
+        owner = [] if body is function else [function]
+        name = getattr(function, "__name__", type(function).__name__)
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(body))).body[0]
+        except (OSError, TypeError, SyntaxError) as error:
+            raise InlineError(f"{name}: its source cannot be read ({error})") from error
+        if not isinstance(tree, ast.FunctionDef):
+            raise InlineError(f"{name}: it is not a plain function")
+        if body.__closure__:
+            raise InlineError(f"{name}: it uses variables of an enclosing function")
+        names = [a.arg for a in tree.args.args]
+        scope: dict[str, Any] = dict(zip(names, [*owner, *arguments], strict=True))
+        for statement in tree.body:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                continue  # the docstring
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                value = self.evaluate(statement.value, scope, body)
+                scope[statement.targets[0].id] = value
+            elif isinstance(statement, ast.Return) and statement.value is not None:
+                return self.evaluate(statement.value, scope, body)
+            else:
+                raise InlineError(
+                    f"{name}: a body is assignments and one return, not {ast.unparse(statement)!r}"
+                )
+        raise InlineError(f"{name}: it returns nothing")
+
+    def evaluate(self, node: ast.expr, scope: dict[str, Any], body: Callable[..., Any]) -> Any:
+        """Return the value of an expression."""
+
+        def inner(n: ast.expr) -> Any:
+            return self.evaluate(n, scope, body)
+
+        match node:
+            case ast.Constant():
+                return node.value
+            case ast.Name():
+                if node.id in scope:
+                    return scope[node.id]
+                found = body.__globals__.get(node.id, getattr(builtins, node.id, None))
+                if found is None:
+                    raise InlineError(f"{body.__qualname__}: {node.id!r} is not known")
+                return found
+            case ast.Attribute():
+                return self._attribute(inner(node.value), node.attr, body)
+            case ast.BinOp():
+                return self._operation(type(node.op), inner(node.left), inner(node.right), body)
+            case ast.Compare(ops=[operator], comparators=[right]):
+                return self._operation(type(operator), inner(node.left), inner(right), body)
+            case ast.UnaryOp(op=ast.USub()):
+                return self._operation(ast.Sub, 0, inner(node.operand), body)
+            case ast.Subscript():
+                table, place = inner(node.value), inner(node.slice)
+                return self._name(f"{_source(table)}[{_source(place)}]")
+            case ast.Call():
+                return self._call(
+                    inner(node.func),
+                    [inner(a) for a in node.args],
+                    {str(k.arg): inner(k.value) for k in node.keywords},
+                    body,
+                )
+        raise InlineError(f"{body.__qualname__}: {ast.unparse(node)!r} is not allowed in a rule")
+
+    def _attribute(self, owner: Any, name: str, body: Callable[..., Any]) -> Any:
+        if isinstance(owner, Record):
+            if name not in owner:
+                raise InlineError(f"{body.__qualname__}: no field {name!r}")
+            return owner[name]
+        value = getattr(owner, name)
+        if isinstance(value, bool | np.bool_):
+            return bool(value)  # a switch: always a literal, so that its branch is folded
+        if isinstance(owner, Constants):
+            if isinstance(value, int):
+                return value
+            self.tables[name] = value
+            return Code(name)
+        if isinstance(value, int | float):
+            return value
+        if inspect.ismodule(owner) or inspect.isfunction(value):
+            return value
+        raise InlineError(f"{body.__qualname__}: {name!r} is {value!r}, not a number")
+
+    def _operation(self, kind: type, left: Any, right: Any, body: Callable[..., Any]) -> Any:
+        if kind not in _OPERATORS:
+            raise InlineError(f"{body.__qualname__}: the operator {kind.__name__} is not allowed")
+        text = f"{_source(left)} {_OPERATORS[kind]} {_source(right)}"
+        if not isinstance(left, Code) and not isinstance(right, Code):
+            return eval(text)  # two literals of our own source
+        return self._name(text)
+
+    def _call(
+        self, function: Any, args: list[Any], named: dict[str, Any], body: Callable[..., Any]
+    ) -> Any:
+        if function is where:
+            condition, x, y = args
+            if isinstance(condition, bool):
+                return x if condition else y
+            if _source(x) == _source(y):
+                return x
+            return self._name(f"{_source(x)} if {_source(condition)} else {_source(y)}")
+        if function is abs:
+            return self._name(f"abs({_source(args[0])})")
+        if function in (State, Moment, Observation):
+            return Record(named)
+        if inspect.isfunction(function) and not named:
+            return self.call(function, *args)
+        raise InlineError(f"{body.__qualname__}: a call of {function!r} is not allowed")
+
+    def add(self, number: int, value: Any) -> Any:
+        """Return a number plus a value."""
+        return self._name(f"{number} + {_source(value)}") if number else value
+
+    def _name(self, expression: str) -> Code:
+        """Return the variable that holds an expression; equal expressions share it."""
+        if expression not in self.known:
+            variable = f"v{len(self.lines)}_"
+            self.known[expression] = variable
+            self.lines[variable] = expression
+        return Code(self.known[expression])
+
+    def assignments(self, outputs: list[Any]) -> tuple[list[str], list[str]]:
+        """Return the lines that compute the outputs, and the outputs as source.
+
+        A variable that is used once is written where it is used, so that a choice computes only
+        the side that it takes.
+        """
+        uses: dict[str, int] = dict.fromkeys(self.lines, 0)
+        needed: set[str] = set()
+        stack = [_source(o) for o in outputs]
+        while stack:
+            for variable in _VARIABLE.findall(stack.pop()):
+                uses[variable] += 1
+                if variable not in needed:
+                    needed.add(variable)
+                    stack.append(self.lines[variable])
+        texts: dict[str, str] = {}
+        lines: list[str] = []
+
+        def fill(text: str) -> str:
+            return _VARIABLE.sub(lambda m: texts.get(m[0], m[0]), text)
+
+        for variable, expression in self.lines.items():
+            if variable not in needed:
+                continue
+            text = fill(expression)
+            if uses[variable] == 1:
+                texts[variable] = f"({text})"
+            else:
+                lines.append(f"{variable} = {text}")
+        return lines, [fill(_source(o)) for o in outputs]
+
+
+_VARIABLE = re.compile(r"\bv\d+_")
+
+
+def _source(value: Any) -> str:
+    if isinstance(value, Code):
+        return str(value)
+    if isinstance(value, bool | int | float):
+        return repr(value) if value >= 0 else f"({value!r})"
+    raise InlineError(f"{value!r} is not a value that source can hold")
+
+
+def step_outputs(inliner: Inliner, c: Constants, reward: Reward) -> dict[str, Any]:
+    """Inline one step: the new state, the rules' raw values, their weighted sum, and the rest.
+
+    Inputs of the source: the State's fields by name, ``action``, and ``w0``, ``w1``, ... weights.
+    """
+    state = Record({name: Code(name) for name in State._fields})
+    m = inliner.call(moment, c, state, Code("action"))
+    chance = inliner.call(chance_at, state["key"], inliner._name("step + 1"))
+    after = inliner.call(advance, c, state, m, chance)
+    raw = [inliner.call(rule, m) for rule in reward.rules]
+    total: Any = 0.0
+    for k, value in enumerate(raw):
+        product = inliner._name(f"w{k} * {_source(value)}")
+        total = product if k == 0 else inliner._name(f"{total} + {product}")
+    return {
+        "state": after,
+        "event": m["event"],
+        "raw": raw,
+        "total": total,
+        "done": inliner.call(terminal, c, after),
+        "observation": inliner.call(observe, c, after),
+    }
+
+
+def reset_outputs(inliner: Inliner, c: Constants) -> dict[str, Any]:
+    """Inline the start of an episode. Inputs of the source: key, row, tonic, mode."""
+    key = Code("key")
+    chance = inliner.call(chance_at, key, 0)
+    state = inliner.call(initial, c, key, Code("row"), Code("tonic"), Code("mode"), chance)
+    return {"state": state, "observation": inliner.call(observe, c, state)}

@@ -1,0 +1,112 @@
+"""What ``reset(options=...)`` may change, read the same way for one episode and for many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .task import Task
+from .theory import MODES, Key, closest
+
+__all__ = ["Options", "read_options", "read_weights"]
+
+NAMES = ("progression", "key", "weights", "events", "reset_mask")
+
+
+class Options(NamedTuple):
+    """The options of one reset.
+
+    Attributes:
+        tonic: pitch class of the tonic, -1 = drawn.
+        mode: 0 major, 1 minor, -1 = drawn.
+        chords: mode -> chords (roots, codes, masks) of a given progression; empty = as the task.
+        events: (k,) or (B, k) opening events, or None.
+        weights: term -> weight or (B,) weights, or None.
+    """
+
+    tonic: int
+    mode: int
+    chords: dict[int, tuple[list[int], list[int], list[int]]]
+    events: npt.NDArray[np.int64] | None
+    weights: Mapping[str, Any] | None
+
+
+def read_options(options: Mapping[str, Any] | None, task: Task) -> Options:
+    """Read and check reset options.
+
+    Raises:
+        ValueError: an unknown option, key or chord, or an opening as long as the episode.
+    """
+    options = options or {}
+    for name in options:
+        if name not in NAMES:
+            raise ValueError(
+                f"options: {name!r} is not an option{closest(name, NAMES)}; "
+                f"the options are {', '.join(NAMES)}."
+            )
+    text = options.get("key", task.key)
+    key = None if text == "random" else Key.parse(text)
+    progression = options.get("progression")
+    if progression is None and "key" in options and task.progression != "random":
+        progression = None if task.corpus else task.progression
+    chords = {}
+    if progression is not None:
+        for mode in MODES if key is None else (key.mode,):
+            reference = key or task.reference(mode)
+            if key is None and task.key != "random":
+                reference = Key.parse("C major" if mode == "major" else "A minor")
+            chords[MODES.index(mode)] = task.spans(progression, mode, reference)
+    return Options(
+        tonic=-1 if key is None else key.tonic,
+        mode=-1 if key is None else MODES.index(key.mode),
+        chords=chords,
+        events=_events(options.get("events"), task),
+        weights=options.get("weights"),
+    )
+
+
+def _events(given: Sequence[int] | None, task: Task) -> npt.NDArray[np.int64] | None:
+    if given is None:
+        return None
+    events = np.asarray(given)
+    if events.ndim not in (1, 2) or (events.size and not np.issubdtype(events.dtype, np.integer)):
+        raise ValueError("options: events are integers, (k,) or (num_envs, k).")
+    if events.shape[-1] >= task.steps:
+        raise ValueError(
+            f"options: {events.shape[-1]} events fill an episode of {task.steps} steps; "
+            f"an opening is shorter than the melody."
+        )
+    return events.astype(np.int64)
+
+
+def read_weights(
+    given: Mapping[str, Any], names: Sequence[str], before: npt.NDArray[np.float64], size: int = 1
+) -> npt.NDArray[np.float64]:
+    """Return the weights (K,) or (size, K) with the given ones changed.
+
+    Raises:
+        ValueError: an unknown term, a weight that is not finite, or a wrong shape.
+    """
+    weights = before.copy()
+    for name, value in given.items():
+        if name not in names:
+            raise ValueError(
+                f"options: weights: {name!r} is not a term of this reward{closest(name, names)}; "
+                f"its terms are {', '.join(names)}."
+            )
+        array = np.asarray(value, dtype=np.float64)
+        if not np.isfinite(array).all():
+            raise ValueError(f"options: weights: {name!r} is {value!r}, not finite.")
+        if array.shape not in ((), (size,)) or (array.shape and size == 1):
+            raise ValueError(
+                f"options: weights: {name!r} has shape {array.shape}; a number"
+                + (f" or shape ({size},)" if size > 1 else "")
+                + " is allowed."
+            )
+        if array.ndim and weights.ndim == 1:
+            weights = np.tile(weights, (size, 1))
+        weights[..., names.index(name)] = array
+    return weights

@@ -1,0 +1,212 @@
+"""The reward: a weighted sum of terms, loaded by name.
+
+Three kinds of term: `Rule` judges a moment, `SequenceTerm` the melody so far, `PolicyTerm` the
+policy's probabilities. `Reward` is the only place where they are combined.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .dynamics import Episodes, Moment, Readings
+from .select import Array
+from .theory import closest
+
+__all__ = ["PolicyTerm", "Reward", "RewardSpec", "Rule", "SequenceTerm", "load", "term_names"]
+
+#: A preset's name, or a dict of term name -> weight or {"weight": w, parameter: value}, with
+#: "preset" and "scoring" as further keys. Plain JSON.
+RewardSpec = str | Mapping[str, Any]
+
+SCORINGS = ("time", "onset", "literal")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A term that judges one moment: pure, without memory, the same text on every backend."""
+
+    #: Reading of the median tone that the rule needs, or None (see `Readings.median`).
+    median_reading: ClassVar[str | None] = None
+
+    def __call__(self, m: Moment) -> Array:
+        """Return the raw value of a moment."""
+        raise NotImplementedError
+
+
+class SequenceTerm:
+    """A term that sees each melody of a batch so far; it may keep state.
+
+    `exact_optimum` says whether the term is finite-memory, so that a planner may keep it.
+    """
+
+    exact_optimum: ClassVar[bool] = False
+
+    def begin(self, episodes: Episodes, which: npt.NDArray[np.bool_]) -> None:
+        """Start the melodies where the mask `which` (B,) holds."""
+        raise NotImplementedError
+
+    def pay(self, events: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return raw values (B,) of the events (B,) of one step; -1 where none is played."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class PolicyTerm:
+    """A term that judges the policy's event probabilities at a step."""
+
+    def judge(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return raw values (B,) of probabilities (B, A)."""
+        raise NotImplementedError
+
+
+class Term(NamedTuple):
+    """One addend of the reward: its name, its weight and what it pays."""
+
+    name: str
+    weight: float
+    pays: Any
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A weighted sum of terms: rules first, then policy terms, then sequence terms.
+
+    >>> reward = load("balanced", steps=64)
+    >>> reward.names[0], float(reward.weights[0])
+    ('chord_tone', 1.0)
+    """
+
+    terms: tuple[Term, ...]
+    readings: Readings
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the terms in the order of the sum."""
+        return tuple(term.name for term in self.terms)
+
+    @property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """The weights (K,) in the order of the sum."""
+        return np.array([term.weight for term in self.terms], dtype=np.float64)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules, which come first in the sum."""
+        return tuple(t.pays for t in self.terms if isinstance(t.pays, Rule))
+
+    @property
+    def others(self) -> tuple[tuple[int, PolicyTerm | SequenceTerm], ...]:
+        """The terms that are not rules, each with its place in the sum."""
+        return tuple((i, t.pays) for i, t in enumerate(self.terms) if not isinstance(t.pays, Rule))
+
+    def table(self) -> str:
+        """Return the terms and their weights as text."""
+        width = max(map(len, self.names), default=0)
+        return "\n".join(f"{t.name.ljust(width)}  {t.weight:+.4g}" for t in self.terms)
+
+
+def term_names() -> list[str]:
+    """Return the names of the built-in terms: the files of the rewards folder."""
+    package = importlib.import_module("musicgym.rewards")
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "presets")
+
+
+def load(spec: RewardSpec, steps: int, scoring: str | None = None) -> Reward:
+    """Build the reward that a spec names.
+
+    Args:
+        spec: a preset's name or a dict (see `RewardSpec`).
+        steps: the length of an episode; presets weigh the last step by it.
+        scoring: overrides the preset's scoring.
+
+    Raises:
+        ValueError: an unknown preset, term or parameter (with the nearest valid spelling), a
+            weight that is no finite number, or terms that need different readings.
+    """
+    presets: dict[str, Callable[[int], dict[str, Any]]]
+    presets = importlib.import_module("musicgym.rewards.presets").PRESETS
+    given = {"preset": spec} if isinstance(spec, str) else dict(spec)
+    entries: dict[str, Any] = {}
+    preset = given.pop("preset", None)
+    if preset is not None:
+        if preset not in presets:
+            raise ValueError(
+                f"rewards: {preset!r} is not a preset{closest(preset, presets)}; "
+                f"the presets are {', '.join(presets)}."
+            )
+        entries = presets[preset](steps)
+    scoring = scoring or given.pop("scoring", None) or entries.get("scoring", "time")
+    given.pop("scoring", None)
+    entries.pop("scoring", None)
+    if scoring not in SCORINGS:
+        raise ValueError(
+            f"scoring: {scoring!r} is not one of {', '.join(SCORINGS)}{closest(scoring, SCORINGS)}."
+        )
+    for name, value in given.items():
+        before = entries.get(name, {"weight": 1.0})
+        entries[name] = {**before, **(value if isinstance(value, Mapping) else {"weight": value})}
+    terms = [_term(name, dict(settings)) for name, settings in entries.items()]
+    order = {Rule: 0, PolicyTerm: 1}
+    terms.sort(key=lambda t: next((o for kind, o in order.items() if isinstance(t.pays, kind)), 2))
+    medians = {t.pays.median_reading for t in terms if isinstance(t.pays, Rule)} - {None}
+    if len(medians) > 1:
+        raise ValueError(f"rewards: terms need different median tones: {sorted(map(str, medians))}")
+    return Reward(tuple(terms), Readings(scoring, (medians or {"expected"}).pop() or "expected"))
+
+
+def _term(name: str, settings: dict[str, Any]) -> Term:
+    weight = settings.pop("weight", 1.0)
+    number = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)
+    if not number or not math.isfinite(weight):
+        raise ValueError(f"rewards: the weight of {name!r} is {weight!r}, not a finite number.")
+    make = _class(name)
+    allowed = list(inspect.signature(make).parameters)
+    for parameter in settings:
+        if parameter not in allowed:
+            raise ValueError(
+                f"rewards: {name!r} has no parameter {parameter!r}{closest(parameter, allowed)}; "
+                f"it has {', '.join(['weight', *allowed])}."
+            )
+    return Term(name, float(weight), make(**settings))
+
+
+def _class(name: str) -> Callable[..., Any]:
+    """Return the class of a term: a file of the rewards folder, or ``"package.module:Class"``."""
+    if ":" in name:
+        module_name, _, class_name = name.partition(":")
+        try:
+            found = getattr(importlib.import_module(module_name), class_name)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"rewards: {name!r} cannot be loaded: {error}.") from error
+    else:
+        names = term_names()
+        if name not in names:
+            raise ValueError(
+                f"rewards: {name!r} is not a term{closest(name, names)}; the terms are "
+                f"{', '.join(names)}, or 'package.module:Class' for your own."
+            )
+        module = importlib.import_module(f"musicgym.rewards.{name}")
+        found = getattr(module, "".join(word.capitalize() for word in name.split("_")))
+    if not callable(found):
+        raise ValueError(f"rewards: {name!r} is not a class of terms.")
+    return found  # type: ignore[no-any-return]
+
+
+def check_choice(rule: object, name: str, allowed: tuple[str, ...]) -> None:
+    """Raise a ValueError where a field of a rule is not one of the allowed words."""
+    value = getattr(rule, name)
+    if value not in allowed:
+        known = [f.name for f in fields(rule) if f.init]  # type: ignore[arg-type]
+        raise ValueError(
+            f"{type(rule).__name__}: {name}={value!r} is not one of {', '.join(allowed)}"
+            f"{closest(value, allowed)} (parameters: {', '.join(known)})."
+        )

@@ -1,0 +1,235 @@
+"""Task: all that fixes an episode, frozen and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .events import FIRST_NOTE
+from .meters import GRIDS, METERS
+from .progressions import COMMON
+from .theory import MODES, Key, closest, parse_pitch, parse_progression, usual_key
+
+__all__ = ["ProgressionTable", "Task"]
+
+Ints = npt.NDArray[np.int64]
+_REFERENCE = {"major": usual_key(0, "major"), "minor": usual_key(9, "minor")}
+
+
+class ProgressionTable(NamedTuple):
+    """Chords of P progressions over S equal spans, major rows first.
+
+    Attributes:
+        roots: (P, S) semitones of the root above the tonic.
+        codes: (P, S) places in `theory.QUALITIES`; 0 = no chord.
+        masks: (P, S) chord tones above the tonic as 12 bits.
+        major_rows: how many rows are in major; the others are in minor.
+    """
+
+    roots: Ints
+    codes: Ints
+    masks: Ints
+    major_rows: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What fixes an episode of melody composition.
+
+    Attributes:
+        key: a key, or ``"random"`` (tonic and mode drawn each episode).
+        progression: roman numerals or chord symbols as text or a list; ``"random"`` (drawn from
+            common progressions of the key's mode); or ``"corpus:NAME/SPLIT"``.
+        meter: ``"2/4"``, ``"3/4"``, ``"4/4"`` or ``"6/8"``.
+        bars: bars an episode, 1 to 128.
+        steps_per_beat: grid slots a beat: 1, 2 or 4. A beat is the meter's denominator.
+        chords_per_bar: chords a bar; None = one, or one a beat with a corpus.
+        pitch_range: lowest and highest pitch, at least an octave apart.
+        tessitura: the comfortable part of the range (Eq. 7); None = low + 9 to high - 2.
+
+    >>> Task(bars=4, meter="3/4").steps
+    24
+
+    Raises:
+        ValueError: a field is out of its range; the message says what is allowed.
+    """
+
+    key: str = "C major"
+    progression: str | Sequence[str] = "I V vi IV"
+    meter: str = "4/4"
+    bars: int = 8
+    steps_per_beat: int = 2
+    chords_per_bar: int | None = None
+    pitch_range: Sequence[str | int] = ("C3", "B5")
+    tessitura: Sequence[str | int] | None = None
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if self.key != "random":
+            Key.parse(self.key)
+        if self.meter not in METERS:
+            raise ValueError(
+                f"meter: {self.meter!r} is not one of {', '.join(METERS)}"
+                f"{closest(self.meter, METERS)}."
+            )
+        _check_integer("bars", self.bars, 1, 128)
+        if self.steps_per_beat not in GRIDS:
+            raise ValueError(
+                f"steps_per_beat: {self.steps_per_beat!r} is not one of 1, 2, 4 (grid slots a beat)."
+            )
+        if self.steps < 2:
+            raise ValueError("bars: an episode needs at least two steps; ask for more bars.")
+        if not isinstance(self.progression, str):
+            object.__setattr__(self, "progression", tuple(self.progression))
+        for name in ("pitch_range", "tessitura"):
+            pair = getattr(self, name)
+            if pair is not None:
+                if isinstance(pair, str) or len(pair) != 2:
+                    raise ValueError(f"{name}: {pair!r} is not a pair of pitches, lowest first.")
+                object.__setattr__(self, name, tuple(pair))
+        if self.high - self.low < 12:
+            raise ValueError(
+                f"pitch_range: {tuple(self.pitch_range)!r} spans {self.high - self.low} semitones; "
+                f"the lowest pitch comes first and the range is at least an octave (12)."
+            )
+        low, high = self.comfortable
+        if not self.low <= low <= high <= self.high:
+            raise ValueError(
+                f"tessitura: {low} to {high} does not lie within the range {self.low} to {self.high}."
+            )
+        if self.chords_per_bar is not None:
+            _check_integer("chords_per_bar", self.chords_per_bar, 1, self.steps_per_bar)
+        if self.steps_per_bar % self.spans_per_bar:
+            raise ValueError(
+                f"chords_per_bar: {self.spans_per_bar} does not divide the {self.steps_per_bar} "
+                f"steps of a bar evenly."
+            )
+        if self.progression != "random" and not self.corpus:
+            for mode in self.modes:  # the text is read now, so that a mistake shows now
+                self.spans(self.progression, mode)
+
+    @cached_property
+    def low(self) -> int:
+        """The lowest pitch as a MIDI number."""
+        return parse_pitch(self.pitch_range[0])
+
+    @cached_property
+    def high(self) -> int:
+        """The highest pitch as a MIDI number."""
+        return parse_pitch(self.pitch_range[1])
+
+    @cached_property
+    def n_events(self) -> int:
+        """The size of the event alphabet."""
+        return self.high - self.low + 1 + FIRST_NOTE
+
+    @cached_property
+    def comfortable(self) -> tuple[int, int]:
+        """The tessitura as MIDI numbers."""
+        if self.tessitura is None:
+            return self.low + 9, self.high - 2
+        return parse_pitch(self.tessitura[0]), parse_pitch(self.tessitura[1])
+
+    @cached_property
+    def steps_per_bar(self) -> int:
+        """Grid slots a bar."""
+        return METERS[self.meter].beats * self.steps_per_beat
+
+    @cached_property
+    def steps(self) -> int:
+        """Grid slots an episode (T)."""
+        return self.bars * self.steps_per_bar
+
+    @property
+    def corpus(self) -> tuple[str, str] | None:
+        """Name and split of the corpus that progressions are drawn from, or None."""
+        if isinstance(self.progression, str) and self.progression.startswith("corpus:"):
+            name, _, split = self.progression.removeprefix("corpus:").partition("/")
+            return name, split or "train"
+        return None
+
+    @property
+    def spans_per_bar(self) -> int:
+        """Chords a bar."""
+        if self.corpus:
+            return METERS[self.meter].beats
+        return self.chords_per_bar or 1
+
+    @property
+    def steps_per_chord(self) -> int:
+        """Grid slots a chord."""
+        return self.steps_per_bar // self.spans_per_bar
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes that an episode may be in."""
+        return MODES if self.key == "random" else (Key.parse(self.key).mode,)
+
+    def reference(self, mode: str) -> Key:
+        """Return the key in which a progression's text is read."""
+        return _REFERENCE[mode] if self.key == "random" else Key.parse(self.key)
+
+    def spans(
+        self, progression: str | Sequence[str], mode: str, key: Key | None = None
+    ) -> tuple[list[int], list[int], list[int]]:
+        """Return a progression's roots, quality codes and masks, relative to the tonic, repeated.
+
+        Raises:
+            ValueError: a chord is unknown, or the chords do not divide the bars evenly.
+        """
+        key = key or self.reference(mode)
+        chords = parse_progression(progression, key)
+        total = self.bars * self.spans_per_bar
+        if total % len(chords):
+            raise ValueError(
+                f"progression: {len(chords)} chords do not divide {self.bars} bars of "
+                f"{self.spans_per_bar} chords evenly ({total} chords); change the progression, "
+                f"bars or chords_per_bar."
+            )
+        chords = tuple(c.transposed(-key.tonic) for c in chords) * (total // len(chords))
+        return [c.root for c in chords], [c.code for c in chords], [c.mask for c in chords]
+
+    @cached_property
+    def table(self) -> ProgressionTable:
+        """The progressions that an episode's may be drawn from."""
+        rows: dict[str, list[Any]] = {"major": [], "minor": []}
+        if self.corpus:
+            from .corpus.dataset import progressions  # reads the cache: only when asked for
+
+            for mode, row in progressions(*self.corpus, task=self):
+                rows[mode].append(row)
+        else:
+            drawn = self.progression == "random"
+            for mode in MODES if drawn else self.modes:
+                texts = COMMON[mode] if drawn else [self.progression]
+                rows[mode] = [
+                    self.spans(self._fitted(text), mode, _REFERENCE[mode] if drawn else None)
+                    for text in texts
+                ]
+        for mode in self.modes:
+            if not rows[mode]:
+                raise ValueError(f"progression: {self.progression!r} has none in {mode}.")
+        stacked = np.array(rows["major"] + rows["minor"], dtype=np.int64)  # (P, 3, S)
+        return ProgressionTable(
+            stacked[:, 0], stacked[:, 1], stacked[:, 2], major_rows=len(rows["major"])
+        )
+
+    def _fitted(self, text: str | Sequence[str]) -> str | Sequence[str]:
+        """Cut a common progression so that it divides the bars; a given one is kept as it is."""
+        if self.progression != "random":
+            return text
+        chords, total = str(text).split(), self.bars * self.spans_per_bar
+        while total % len(chords):
+            chords = chords[:-1]
+        return chords
+
+
+def _check_integer(name: str, value: object, least: int, most: int) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not least <= int(str(value)) <= most:
+        raise ValueError(f"{name}: {value!r} is not a whole number from {least} to {most}.")

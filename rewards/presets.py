@@ -1,0 +1,51 @@
+"""The presets: named mixes of terms and weights, as functions of the episode's length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["PRESETS"]
+
+_CHORDS = {"chord_tone": {}, "non_chord_tone": {}, "median_line": {}}
+_THEORY = {"repetition": {}, "octave_leap": {}, "pitch_range": {}, "final_tonic": {}}
+
+
+def acmg(steps: int) -> dict[str, Any]:
+    """Eq. 2-10 of the paper, weights 1."""
+    return {**_CHORDS, **_THEORY, "state_variance": {}}
+
+
+def acmg_no_theory(steps: int) -> dict[str, Any]:
+    """The paper's ablation without the music-theory rules, Eq. 5-8."""
+    return {**_CHORDS, "state_variance": {}}
+
+
+def acmg_no_chords(steps: int) -> dict[str, Any]:
+    """The paper's ablation without the chord-progression rules, Eq. 2-4."""
+    return {**_THEORY, "state_variance": {}}
+
+
+def acmg_literal(steps: int) -> dict[str, Any]:
+    """Everything as printed: one step is one note, the median tone is drawn."""
+    drawn = {"median_line": {"median": "random"}}
+    return {"scoring": "literal", **_CHORDS, **drawn, **_THEORY, "state_variance": {}}
+
+
+def balanced(steps: int) -> dict[str, Any]:
+    """The mix for melodies under a KL prior: no median line, a final tonic that grows with length."""
+    return {
+        "chord_tone": {"weight": 1.0},
+        "non_chord_tone": {"weight": 1.0},
+        "median_line": {"weight": 0.0},
+        "repetition": {"weight": 1.0},
+        "octave_leap": {"weight": 0.25},
+        "pitch_range": {"weight": 0.25},
+        "final_tonic": {"weight": 5.0 * steps / 64},
+    }
+
+
+PRESETS: dict[str, Callable[[int], dict[str, Any]]] = {
+    preset.__name__: preset
+    for preset in (acmg, acmg_no_theory, acmg_no_chords, acmg_literal, balanced)
+}

@@ -1,0 +1,33 @@
+"""Eq. 9-10 of ACMG: the variance of the policy's probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from musicgym.reward import PolicyTerm
+
+
+@dataclass(frozen=True)
+class StateVariance(PolicyTerm):
+    r"""Pays for a peaked policy: the variance of its n event probabilities.
+
+    .. math:: V_s = \frac{1}{n} \sum_{i=1}^{n} \left(p_i - \frac{1}{n}\right)^2
+
+    Reference: ACMG, Eq. 9-10. Range: [0, (n - 1) / n^2], or [0, 1] if `normalised`. It is affine
+    in the collision probability, so it is an anti-entropy bonus. It pays in training only: without
+    ``observe_policy`` before a step it is 0.
+
+    >>> StateVariance(normalised=True).judge(np.array([[1.0, 0.0, 0.0, 0.0]]))
+    array([1.])
+    """
+
+    normalised: bool = False
+
+    def judge(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the variances (B,) of probabilities (B, n)."""
+        n = probabilities.shape[-1]
+        variance = np.mean((probabilities - 1 / n) ** 2, axis=-1)
+        return variance * (n**2 / (n - 1)) if self.normalised else variance
