@@ -332,11 +332,15 @@ def choose_median(c: Constants, mask: Array, tonic: Array, before: Array, chance
 def initial(
     c: Constants, key: Array, row: Array, tonic: Array, mode: Array, chance: Array
 ) -> State:
-    """Start an episode; a row, tonic or mode below 0 is drawn from the key."""
+    """Start an episode; a row, tonic or mode below 0 is drawn from the key.
+
+    A tonic of -2 is C in major and A in minor.
+    """
     zero = key * 0
     no = key < 0
-    the_tonic = where(tonic < 0, draw(key, 1) % 12, tonic)
     the_mode = where(mode < 0, draw(key, 2) % 2, mode)
+    natural = 9 * the_mode
+    the_tonic = where(tonic < 0, where(tonic == -2, natural, draw(key, 1) % 12), tonic)
     count = where(the_mode == 1, c.minor_rows, c.major_rows)
     drawn = the_mode * c.major_rows + draw(key, 3) % where(count == 0, 1, count)
     the_row = where(row < 0, drawn, row)

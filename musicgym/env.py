@@ -17,7 +17,7 @@ from .melody import Melody
 from .observation import layout
 from .options import read_options, read_weights
 from .reward import PolicyTerm, RewardSpec, SequenceTerm, load
-from .task import Task
+from .task import DRAWN_KEYS, Task
 from .theory import MODES, QUALITIES, Chord, Key, closest, usual_key
 
 __all__ = ["MelodyComposeEnv"]
@@ -47,7 +47,7 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         bars: bars an episode.
         steps_per_beat: grid slots a beat: 1, 2 or 4.
         meter: ``"2/4"``, ``"3/4"``, ``"4/4"`` or ``"6/8"``.
-        key: a key, or ``"random"``.
+        key: a key, ``"random"``, or ``"natural"`` (C major or A minor, drawn).
         progression: chords as text or a list, ``"random"``, or ``"corpus:NAME/SPLIT"``.
         chords_per_bar: chords a bar (default 1; one a beat with a corpus).
         pitch_range: the lowest and the highest pitch.
@@ -355,7 +355,7 @@ def as_melody(
     """Return events over the chords of a row as a Melody in the key of the episode."""
     tonic, mode = int(tonic), int(mode)
     key = usual_key(tonic, MODES[mode])
-    if task.key != "random":
+    if task.key not in DRAWN_KEYS:
         own = Key.parse(task.key)
         key = own if (own.tonic, own.mode) == (key.tonic, key.mode) else key
     place = slice(int(row) * constants.spans, (int(row) + 1) * constants.spans)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .task import Task
+from .task import DRAWN_KEYS, Task
 from .theory import MODES, Key, closest
 
 __all__ = ["Options", "read_options", "read_weights"]
@@ -20,7 +20,7 @@ class Options(NamedTuple):
     """The options of one reset.
 
     Attributes:
-        tonic: pitch class of the tonic, -1 = drawn.
+        tonic: pitch class of the tonic; below 0 = drawn (see `task.DRAWN_KEYS`).
         mode: 0 major, 1 minor, -1 = drawn.
         chords: mode -> chords (roots, codes, masks) of a given progression; empty = as the task.
         events: (k,) or (B, k) opening events, or None.
@@ -48,7 +48,7 @@ def read_options(options: Mapping[str, Any] | None, task: Task) -> Options:
                 f"the options are {', '.join(NAMES)}."
             )
     text = options.get("key", task.key)
-    key = None if text == "random" else Key.parse(text)
+    key = None if text in DRAWN_KEYS else Key.parse(text)
     progression = options.get("progression")
     if progression is None and "key" in options and task.progression != "random":
         progression = None if task.corpus else task.progression
@@ -56,11 +56,11 @@ def read_options(options: Mapping[str, Any] | None, task: Task) -> Options:
     if progression is not None:
         for mode in MODES if key is None else (key.mode,):
             reference = key or task.reference(mode)
-            if key is None and task.key != "random":
+            if key is None and task.key not in DRAWN_KEYS:
                 reference = Key.parse("C major" if mode == "major" else "A minor")
             chords[MODES.index(mode)] = task.spans(progression, mode, reference)
     return Options(
-        tonic=-1 if key is None else key.tonic,
+        tonic=DRAWN_KEYS[text] if key is None else key.tonic,
         mode=-1 if key is None else MODES.index(key.mode),
         chords=chords,
         events=_events(options.get("events"), task),

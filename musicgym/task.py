@@ -13,11 +13,22 @@ import numpy.typing as npt
 from .events import FIRST_NOTE
 from .meters import GRIDS, METERS
 from .progressions import COMMON
-from .theory import MODES, Key, closest, parse_pitch, parse_progression, usual_key
+from .theory import (
+    MODES,
+    QUALITIES,
+    Chord,
+    Key,
+    closest,
+    parse_pitch,
+    parse_progression,
+    usual_key,
+)
 
 __all__ = ["ProgressionTable", "Task"]
 
 Ints = npt.NDArray[np.int64]
+#: Keys that are drawn in each episode, and the code of the tonic that stands for them.
+DRAWN_KEYS = {"random": -1, "natural": -2}
 _REFERENCE = {"major": usual_key(0, "major"), "minor": usual_key(9, "minor")}
 
 
@@ -42,7 +53,8 @@ class Task:
     """What fixes an episode of melody composition.
 
     Attributes:
-        key: a key, or ``"random"`` (tonic and mode drawn each episode).
+        key: a key; ``"random"`` (tonic and mode drawn each episode); or ``"natural"`` (C major or
+            A minor, drawn: the keys that a corpus is transposed to).
         progression: roman numerals or chord symbols as text or a list; ``"random"`` (drawn from
             common progressions of the key's mode); or ``"corpus:NAME/SPLIT"``.
         meter: ``"2/4"``, ``"3/4"``, ``"4/4"`` or ``"6/8"``.
@@ -70,7 +82,7 @@ class Task:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        if self.key != "random":
+        if self.key not in DRAWN_KEYS:
             Key.parse(self.key)
         if self.meter not in METERS:
             raise ValueError(
@@ -168,11 +180,11 @@ class Task:
     @property
     def modes(self) -> tuple[str, ...]:
         """The modes that an episode may be in."""
-        return MODES if self.key == "random" else (Key.parse(self.key).mode,)
+        return MODES if self.key in DRAWN_KEYS else (Key.parse(self.key).mode,)
 
     def reference(self, mode: str) -> Key:
         """Return the key in which a progression's text is read."""
-        return _REFERENCE[mode] if self.key == "random" else Key.parse(self.key)
+        return _REFERENCE[mode] if self.key in DRAWN_KEYS else Key.parse(self.key)
 
     def spans(
         self, progression: str | Sequence[str], mode: str, key: Key | None = None
@@ -199,10 +211,7 @@ class Task:
         """The progressions that an episode's may be drawn from."""
         rows: dict[str, list[Any]] = {"major": [], "minor": []}
         if self.corpus:
-            from .corpus.dataset import progressions  # reads the cache: only when asked for
-
-            for mode, row in progressions(*self.corpus, task=self):
-                rows[mode].append(row)
+            rows = self._corpus_rows(*self.corpus)
         else:
             drawn = self.progression == "random"
             for mode in MODES if drawn else self.modes:
@@ -219,6 +228,23 @@ class Task:
             stacked[:, 0], stacked[:, 1], stacked[:, 2], major_rows=len(rows["major"])
         )
 
+    def _corpus_rows(self, name: str, split: str) -> dict[str, list[Any]]:
+        """Return the distinct chord rows of a corpus's windows by mode."""
+        from .corpus.dataset import load, windows  # reads the cache: only when asked for
+
+        corpus = load(name, steps_per_beat=self.steps_per_beat)
+        cut = windows(corpus, split, bars=self.bars, meter=self.meter)
+        rows: dict[str, list[Any]] = {}
+        for place, mode in enumerate(MODES):
+            some = cut.modes == place
+            tonic = _REFERENCE[mode].tonic
+            chords = np.stack([cut.roots[some], cut.codes[some]], axis=1).astype(np.int64)
+            roots, codes = np.unique(chords, axis=0).transpose(1, 0, 2)  # (P, beats) each
+            roots = np.where(codes > 0, (roots - tonic) % 12, 0)
+            masks = chord_masks(roots, codes)
+            rows[mode] = list(np.stack([roots, codes, masks], axis=1))
+        return rows
+
     def _fitted(self, text: str | Sequence[str]) -> str | Sequence[str]:
         """Cut a common progression so that it divides the bars; a given one is kept as it is."""
         if self.progression != "random":
@@ -227,6 +253,14 @@ class Task:
         while total % len(chords):
             chords = chords[:-1]
         return chords
+
+
+def chord_masks(roots: Ints, codes: Ints) -> Ints:
+    """Return the tones of chords as 12 bits from their roots and quality codes."""
+    qualities = list(QUALITIES)
+    table = [[Chord(root, quality).mask for quality in qualities] for root in range(12)]
+    masks: Ints = np.array(table, dtype=np.int64)[roots, codes]
+    return masks
 
 
 def _check_integer(name: str, value: object, least: int, most: int) -> None:

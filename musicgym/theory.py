@@ -133,8 +133,8 @@ class Key:
                     return Key(tonic, mode, name)
         names = [k.name for k in ALL_KEYS]
         raise ValueError(
-            f"key: {text!r} is not a key{closest(text, names)} Write a tonic and a mode, such as "
-            f"'C major', 'F# minor', 'Bb major' or 'Am' (at most 7 sharps or flats)."
+            f"key: {text!r} is not a key{closest(text, names) or '.'} Write a tonic and a mode, "
+            f"such as 'C major', 'F# minor', 'Bb major' or 'Am' (at most 7 sharps or flats)."
         )
 
     @property

@@ -360,6 +360,11 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         return episodes(self.constants, self._batch.state)
 
     @property
+    def played(self) -> npt.NDArray[np.int64]:
+        """The last events (B,), an invalid one as the rest that it counted as."""
+        return self._batch.state.event.astype(np.int64)
+
+    @property
     def melodies(self) -> list[Melody]:
         """The melodies composed so far, rests where nothing is yet."""
         state, out = self._batch.state, []

@@ -12,6 +12,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,8 +28,9 @@ from .labelling import label_beats
 
 __all__ = ["build", "find_key", "read_chorale"]
 
-#: A piece that loses more of its notes than this to the grid is dropped.
-MAX_LOST = 0.05
+#: A piece that loses more of its notes than this to the grid is dropped. A grid of one slot a beat
+#: is chosen to leave the eighths out, so it may lose more.
+MAX_LOST = {1: 0.25, 2: 0.05, 4: 0.05}
 
 #: The weight of the second half of a beat, where most passing notes are, in the beat's chord.
 SECOND_HALF = 0.4
@@ -118,10 +120,12 @@ def read_chorale(path: Path, steps_per_beat: int = 2) -> Piece:
     step = 4 / METERS[meter].unit / steps_per_beat
     pad = (bar - pickup) % bar
     steps = ceil((pad + quarters) / bar) * METERS[meter].beats * steps_per_beat
+    if any(b.onset - a.end > bar for a, b in pairwise(voices[0])):
+        raise Dropped("instrumental interludes")
     voices = [[s._replace(onset=s.onset + pad, end=s.end + pad) for s in v] for v in voices]
     pitches = [sound.pitch for sound in voices[0]]
     shift = _shift(tonic, mode, min(pitches), max(pitches))
-    events = _events(voices[0], steps, step, shift)
+    events = _events(voices[0], steps, step, shift, MAX_LOST[steps_per_beat])
     ends = {ceil(s.end / step - 1e-6) for s in voices[0][:-1] if s.fermata}
     last = max(i for i, event in enumerate(events) if event >= FIRST_NOTE)
     roots, codes = _chords(voices[1:], steps // steps_per_beat, step * steps_per_beat, shift)
@@ -227,7 +231,9 @@ def _shift(tonic: int, mode: str, lowest: int, highest: int) -> int:
     raise Dropped("outside C3 to B5")
 
 
-def _events(melody: Sequence[Sound], steps: int, step: float, shift: int) -> list[int]:
+def _events(
+    melody: Sequence[Sound], steps: int, step: float, shift: int, most_lost: float
+) -> list[int]:
     """Return the melody on the grid: each slot has the note that sounds as the slot begins.
 
     So a note on the slot wins, and a note wholly between two slots is lost.
@@ -237,7 +243,7 @@ def _events(melody: Sequence[Sound], steps: int, step: float, shift: int) -> lis
         first, end = (ceil(t / step - 1e-6) for t in (sound.onset, sound.end))
         owner[first:end] = [index] * (min(end, steps) - first)
     lost = len(melody) - len(set(owner) - {-1})
-    if lost > MAX_LOST * len(melody):
+    if lost > most_lost * len(melody):
         raise Dropped("too fine for the grid")
     last = max(i for i, index in enumerate(owner) if index >= 0)
     owner[last:] = [owner[last]] * (steps - last)

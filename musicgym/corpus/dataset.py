@@ -13,6 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -331,7 +332,7 @@ def load(name: str = "chorales", *, steps_per_beat: int = 2) -> Corpus:
     if steps_per_beat != 2:
         how = f"run `musicgym data prepare --steps-per-beat {steps_per_beat}`"
     try:
-        return _from_json(cache.read(path))
+        return _read(path)
     except FileNotFoundError:
         raise CorpusMissing(f"the corpus {name!r} is not prepared: {how}") from None
     except cache.CorruptFile as error:
@@ -352,7 +353,7 @@ def prepare(
         raise ValueError(f"steps_per_beat: {steps_per_beat!r} is not one of {GRIDS}.")
     path = cache.corpus_path(name, steps_per_beat)
     try:
-        return _from_json(cache.read(path))
+        return _read(path)
     except FileNotFoundError:
         pass
     except cache.CorruptFile as error:
@@ -382,10 +383,11 @@ def save(corpus: Corpus, steps_per_beat: int) -> None:
     cache.write(cache.corpus_path(corpus.name, steps_per_beat), content)
 
 
-def _from_json(content: dict[str, Any]) -> Corpus:
+def _read(path: Path) -> Corpus:
     """Return the corpus that `save` wrote, checked against its own fingerprint."""
+    content = cache.read(path)
     if content.get("format") != FORMAT:
-        raise cache.CorruptFile(f"its format is {content.get('format')!r}, not {FORMAT}")
+        raise cache.CorruptFile(f"{path} has format {content.get('format')!r}, not {FORMAT}")
     try:
         rows: list[dict[str, Any]] = [
             {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
@@ -397,7 +399,7 @@ def _from_json(content: dict[str, Any]) -> Corpus:
             raise ValueError("its fingerprint does not match")
         return Corpus(str(content["name"]), pieces, content["fingerprint"], split, report)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise cache.CorruptFile(f"its content does not fit ({error})") from error
+        raise cache.CorruptFile(f"{path} does not fit together ({error})") from error
 
 
 def summary(corpus: Corpus, *, bars: int = 8, meter: str = "4/4") -> str:

@@ -29,7 +29,7 @@ _ABSENT = (0.25, 0.2, 0.2, 0.6)
 _CHROMATIC = 0.15 * np.array([0, 1, 0, 1, 0, 0, 1, 0, 1, 0, 1, 0])
 
 #: A tone is fully present when it sounds for this share of all that sounds in the beat.
-_PRESENT = 1 / 3
+_PRESENT = 1 / 4
 
 #: What a root in the bass earns: it decides between spellings of one sound.
 _BASS = 0.05

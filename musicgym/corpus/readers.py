@@ -1,4 +1,4 @@
-"""Readers of scores: MIDI, MusicXML and ABC, from the bytes of a file to `Reading`s."""
+"""Readers of scores in MusicXML and ABC, from the bytes of a file to `Reading`s."""
 
 from __future__ import annotations
 
@@ -7,94 +7,20 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from musicgym.theory import NO_CHORD, QUALITIES, Chord, Key
+from musicgym.theory import NO_CHORD, Chord, Key
 
 from .chord_spellings import from_tones, read_chords
-from .readings import Dropped, Line, Reading, Sound
+from .readings import Dropped, Line, Reading, Sound, problem, signature_key
 
-__all__ = ["MAX_NOTES", "MAX_UNPACKED", "check_zip", "read_abc", "read_midi", "read_musicxml"]
+__all__ = ["MAX_UNPACKED", "check_zip", "read_abc", "read_musicxml"]
 
 #: Limits that keep a hostile file from filling the memory or taking for ever.
-MAX_NOTES = 100_000
-MAX_SCORE_NOTES = 20_000  # music21 reads about two thousand a second
+MAX_NOTES = 20_000  # music21 reads about two thousand a second
+MAX_ABC_LENGTH, MAX_ABC_TOTAL = 32, 10_000
 MAX_UNPACKED = 64 * 2**20
-
-
-def read_midi(data: bytes, accompaniment: bytes | None = None) -> list[Reading]:
-    """Read a MIDI file, and a second one whose notes are the chords of the first.
-
-    Raises:
-        Dropped: the meter or the key signature changes, it has drums only, or too many notes.
-        RuntimeError: it is no MIDI file.
-    """
-    import symusic
-
-    score: Any = symusic.Score.from_midi(data)
-    lines = _midi_lines(score)
-    if accompaniment is not None:
-        chords = _midi_lines(symusic.Score.from_midi(accompaniment))
-        lines = [Line("melody", line.sounds) for line in lines]
-        lines += [Line("chords", line.sounds) for line in chords]
-    if not lines and any(track.is_drum for track in score.tracks):
-        raise Dropped("drums only")
-    meter, pickup = _midi_meter(score)
-    signatures = {(k.key, k.tonality) for k in score.key_signatures}
-    if len(signatures) > 1:
-        raise Dropped("changes its key signature")
-    sharps, minor = signatures.pop() if signatures else (None, 0)
-    key = _key(sharps, "minor") if minor else None
-    return [Reading(lines, meter=meter, pickup=pickup, sharps=sharps, key=key)]
-
-
-def _midi_lines(score: Any) -> list[Line]:
-    """Return the tracks that are no drums, in quarters."""
-    tracks = [track for track in score.tracks if not track.is_drum and len(track.notes)]
-    if sum(len(track.notes) for track in tracks) > MAX_NOTES:
-        raise Dropped(f"more than {MAX_NOTES} notes")
-    lines = []
-    for track in tracks:
-        columns = track.notes.numpy()
-        times = zip(columns["time"], columns["duration"], columns["pitch"], strict=True)
-        sounds = [
-            Sound(float(t / score.tpq), float((t + max(d, 1)) / score.tpq), int(p), False)
-            for t, d, p in ((int(t), int(d), int(p)) for t, d, p in times)
-        ]
-        bass = " bass" if 32 <= track.program < 40 else ""
-        lines.append(Line(track.name + bass, sounds))
-    return lines
-
-
-def _midi_meter(score: Any) -> tuple[str, float]:
-    """Return the meter and the length of the pickup.
-
-    Notation programs write a pickup as one bar of a shorter meter at the start.
-    """
-    found: list[tuple[float, int, int]] = []
-    for sign in sorted(score.time_signatures, key=lambda sign: sign.time):
-        if not found or found[-1][1:] != (sign.numerator, sign.denominator):
-            found.append((sign.time / score.tpq, sign.numerator, sign.denominator))
-    if not found:
-        return "4/4", 0.0
-    if len(found) == 2 and found[0][0] == 0:
-        (_, n, d), (start, numerator, denominator) = found
-        bar = 4 * n / d if d else 0.0
-        if denominator and start == bar < 4 * numerator / denominator:
-            return f"{numerator}/{denominator}", bar
-    if len(found) > 1:
-        raise Dropped("changes its meter")
-    return f"{found[0][1]}/{found[0][2]}", 0.0
-
-
-def _key(sharps: int, mode: str) -> Key | None:
-    """Return the key of a signature and a mode, None if there is none such."""
-    if not -7 <= sharps <= 7:
-        return None
-    fifths = sharps + 1 + (3 if mode == "minor" else 0)
-    accidental = fifths // 7
-    sign = "#" * accidental if accidental > 0 else "b" * -accidental
-    return Key.parse(f"{'FCGDAEB'[fifths % 7]}{sign} {mode}")
 
 
 def check_zip(archive: zipfile.ZipFile) -> None:
@@ -115,13 +41,15 @@ def read_musicxml(data: bytes) -> list[Reading]:
         raise Dropped("declares XML entities")
     if "<score-partwise" not in text:
         raise Dropped("no MusicXML (score-partwise)")
-    if text.count("<note") > MAX_SCORE_NOTES:
-        raise Dropped(f"more than {MAX_SCORE_NOTES} notes")
+    if len(re.findall(r"<note[\s>]", text)) > MAX_NOTES:
+        raise Dropped(f"more than {MAX_NOTES} notes")
     # music21 takes minutes over notes and bars of absurd length.
-    lengths = [float(n) for n in re.findall(r"<duration>\s*([\d.]+)", text)]
-    divisions = [float(n) for n in re.findall(r"<divisions>\s*([\d.]+)", text)]
-    if max(lengths, default=0.0) > 64 * min(divisions, default=1.0):
-        raise Dropped("a note of more than 64 quarters")
+    divisions = 1.0
+    for name, value in re.findall(r"<(divisions|duration)>\s*([\d.]+)", text):
+        if name == "divisions":
+            divisions = float(value)
+        elif float(value) > 64 * divisions:
+            raise Dropped("a note of more than 64 quarters")
     if re.search(r"<beat(s|-type)>\s*\d{3}", text):
         raise Dropped("an absurd meter")
     return [_score(text, "musicxml")]
@@ -151,6 +79,8 @@ def _unpacked(data: bytes) -> str:
         return _decoded(archive.read(name))
 
 
+#: How a quoted string begins that is a text above or below the notes.
+_WORDS = ("^", "_", "<", ">", "@")
 _QUOTED = re.compile(r'"([^"\n]*)"')
 
 #: music21 reads other names for these chords.
@@ -174,35 +104,34 @@ def read_abc(data: bytes) -> list[Reading]:
     for number, tune in enumerate(tunes, 1):
         stated = re.search(r"(?m)^X:\s*(\w+)", tune)
         title = (stated[1] if stated else str(number)) if len(tunes) > 1 else ""
-        readings.append((title, tune))
-    return [_tune(title, tune) for title, tune in readings]
+        try:
+            readings.append(replace(_tune(tune), title=title))
+        except Exception as error:  # music21 raises all kinds; the other tunes may be whole
+            readings.append(Reading([], title, problem=problem(error)))
+    return readings
 
 
-def _tune(title: str, text: str) -> Reading:
-    """Read one tune; whatever is wrong with it becomes a reading without notes."""
+def _tune(text: str) -> Reading:
+    """Read one tune."""
     music = re.sub(r"(?m)%.*$|^[A-JN-Zabd-z]:.*$", "", _QUOTED.sub("", text))
     numbers = [int(n) for n in re.findall(r"\d{1,9}", music)]
     # music21 takes minutes over notes of absurd length.
-    if max(numbers, default=0) > 64 or sum(numbers) > 10_000:
-        return Reading([], title)
-    quoted = [q for q in _QUOTED.findall(text) if not q.startswith(tuple("^_<>@"))]
+    if max(numbers, default=0) > MAX_ABC_LENGTH or sum(numbers) > MAX_ABC_TOTAL:
+        raise Dropped("a note of absurd length")
+    quoted = [q for q in _QUOTED.findall(text) if not q.startswith(_WORDS)]
     chords = read_chords(quoted, None)
     unreadable = chords.count(None)
     if 2 * unreadable > len(chords):
-        text, unreadable = _QUOTED.sub("", text), 0
-    else:
-        figures = iter(_figure(chord or NO_CHORD) for chord in chords)
-        text = _QUOTED.sub(
-            lambda m: "" if m[1].startswith(tuple("^_<>@")) else f'"{next(figures)}"', text
-        )
-    reading = _score(text, "abc")
-    return Reading(**{**vars(reading), "title": title, "unreadable": unreadable})
+        return _score(_QUOTED.sub("", text), "abc")
+    figures = iter([_figure(chord or NO_CHORD) for chord in chords])
+    plain = _QUOTED.sub(lambda m: "" if m[1].startswith(_WORDS) else f'"{next(figures)}"', text)
+    return replace(_score(plain, "abc"), unreadable=unreadable)
 
 
 def _figure(chord: Chord) -> str:
     if chord == NO_CHORD:
         return "N.C."
-    return chord.symbol().replace(chord.quality, "") + _FIGURES.get(chord.quality, chord.quality)
+    return Chord(chord.root, "").symbol() + _FIGURES.get(chord.quality, chord.quality)
 
 
 def _score(text: str, form: str) -> Reading:
@@ -216,7 +145,7 @@ def _score(text: str, form: str) -> Reading:
     if not parts:
         raise Dropped("no notes")
     meter, pickup = _bars(parts[0])
-    sharps, key = _signature(score, trusted=form == "abc")
+    sharps, key = _signature(parts[0], trusted=form == "abc")
     chords, unreadable = _symbols(score)
     lines = [line for part in parts for line in _voices(part)]
     return Reading(
@@ -249,25 +178,22 @@ def _bars(part: Any) -> tuple[str, float]:
     return str(signs[0].ratioString), pickup
 
 
-def _signature(score: Any, trusted: bool) -> tuple[int | None, Key | None]:
+def _signature(part: Any, trusted: bool) -> tuple[int | None, Key | None]:
     """Return the number of sharps, and the key if its mode can be believed.
 
     An ABC tune names its tonic. Programs write "major" into MusicXML without being asked, but
     nobody writes "minor" by accident.
     """
-    signs = list(score.recurse().getElementsByClass("KeySignature"))
+    signs = list(part.recurse().getElementsByClass("KeySignature"))
     if not signs:
         return None, None
-    first = score.parts[0].recurse().getElementsByClass("KeySignature").first() or signs[0]
-    if (
-        len({sign.sharps for sign in score.parts[0].recurse().getElementsByClass("KeySignature")})
-        > 1
-    ):
+    sharps = signs[0].sharps
+    if any(sign.sharps != sharps for sign in signs):
         raise Dropped("changes its key signature")
-    mode = getattr(first, "mode", None)
+    mode = getattr(signs[0], "mode", None)
     if mode == "minor" or (trusted and mode == "major"):
-        return first.sharps, _key(first.sharps, mode)
-    return first.sharps, None
+        return sharps, signature_key(sharps, mode)
+    return sharps, None
 
 
 def _symbols(score: Any) -> tuple[list[tuple[float, Chord]], int]:
@@ -286,22 +212,18 @@ def _chord(symbol: Any) -> Chord | None:
         return NO_CHORD
     if not symbol.pitches:
         return None
-    root = symbol.root().pitchClass
+    root, bass = symbol.root().pitchClass, symbol.bass().pitchClass
     tones = {pitch.pitchClass for pitch in symbol.pitches}
-    bass = symbol.bass().pitchClass
-    plain = from_tones(root, tones - {bass})
-    whole = from_tones(root, tones)
-    if bass == root or plain is None or bass in _tones_of_kind(symbol, root):
-        return whole
-    return plain
+    if bass not in _tones_of_kind(symbol, root):
+        return from_tones(root, tones - {bass}) or from_tones(root, tones)
+    return from_tones(root, tones)
 
 
 def _tones_of_kind(symbol: Any, root: int) -> set[int]:
     """Return the pitch classes that the kind of a chord symbol names, without its bass."""
     from music21 import harmony
 
-    kinds = harmony.CHORD_TYPES
-    if symbol.chordKind not in kinds:
+    if symbol.chordKind not in harmony.CHORD_TYPES:
         return set()
     plain = harmony.ChordSymbol(root="C", kind=symbol.chordKind)
     return {(pitch.pitchClass + root) % 12 for pitch in plain.pitches}
@@ -343,7 +265,3 @@ def _sounds(rows: list[tuple[float, Any]]) -> list[Sound]:
             last[pitch] = len(sounds)
             sounds.append(Sound(onset, onset + length, pitch, fermata))
     return sounds
-
-
-#: The chords that music21 can be handed in ABC, a check of `_FIGURES`.
-_KNOWN = frozenset(QUALITIES)

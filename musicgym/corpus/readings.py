@@ -18,10 +18,10 @@ from .chorales import MAX_LOST, Dropped, Sound, find_key
 from .dataset import HIGH, LOW, Piece
 from .labelling import infer_chords, label_beats
 
-__all__ = ["Dropped", "Line", "Reading", "Sound", "fit"]
+__all__ = ["MAX_NOTES", "Dropped", "Line", "Reading", "Sound", "fit", "problem", "signature_key"]
 
 MIN_BARS, MAX_BARS = 4, 1024
-MIN_NOTES = 8
+MIN_NOTES, MAX_NOTES = 8, 100_000
 
 #: A line of which more notes than this sound together with another is no melody.
 MAX_TOGETHER = 0.05
@@ -56,6 +56,7 @@ class Reading:
         sharps: the key signature (flats negative), None if there is none.
         chords: (onset, chord) in quarters; empty if the file has none.
         unreadable: how many of its chords could not be read and count as no chord.
+        problem: why it cannot be used, if the reader found that out.
     """
 
     lines: list[Line]
@@ -66,6 +67,24 @@ class Reading:
     sharps: int | None = None
     chords: Sequence[tuple[float, Chord]] = ()
     unreadable: int = 0
+    problem: str = ""
+
+
+def signature_key(sharps: int, mode: str) -> Key | None:
+    """Return the key of a signature and a mode, None if there is none such."""
+    if not -7 <= sharps <= 7:
+        return None
+    fifths = sharps + 1 + (3 if mode == "minor" else 0)
+    accidental = fifths // 7
+    sign = "#" * accidental if accidental > 0 else "b" * -accidental
+    return Key.parse(f"{'FCGDAEB'[fifths % 7]}{sign} {mode}")
+
+
+def problem(error: Exception) -> str:
+    """Return the reason that an exception gives for leaving a piece out."""
+    if isinstance(error, Dropped):
+        return str(error)
+    return f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())}"[:160]
 
 
 def fit(reading: Reading, name: str, steps_per_beat: int) -> tuple[Piece, bool]:
@@ -78,6 +97,8 @@ def fit(reading: Reading, name: str, steps_per_beat: int) -> tuple[Piece, bool]:
     Raises:
         Dropped: it cannot be used; the message is the reason.
     """
+    if reading.problem:
+        raise Dropped(reading.problem)
     meter = _SAME.get(reading.meter, reading.meter)
     if meter not in METERS:
         raise Dropped(f"in {meter[:20]}")
@@ -96,14 +117,16 @@ def fit(reading: Reading, name: str, steps_per_beat: int) -> tuple[Piece, bool]:
         chords = []
 
     step = beat / steps_per_beat
-    notes = _on_grid(melody, step)
+    notes = _on_grid(melody, step, MAX_LOST[steps_per_beat])
     bars = ceil(max(note.onset + note.duration for note in notes) * step / bar - 1e-6)
     if not MIN_BARS <= bars <= MAX_BARS:
         limit = f"shorter than {MIN_BARS}" if bars < MIN_BARS else f"longer than {MAX_BARS}"
         raise Dropped(f"{limit} bars")
     beats = bars * METERS[meter].beats
     steps = beats * steps_per_beat
-    tonic, mode = _key(reading, melody, others, chords, beats * beat)
+    others = [s for s in others if s.end > 0 and s.onset < bars * bar]
+    chords = [(onset, chord) for onset, chord in chords if onset < bars * bar]
+    tonic, mode = _key(reading, melody, others, chords, bars * bar)
     shift = _shift(tonic, mode, [note.pitch for note in notes])
     moved = [note._replace(pitch=note.pitch + shift) for note in notes]
     events = from_notes(moved, steps, LOW, HIGH)
@@ -165,13 +188,13 @@ def _together(sounds: Sequence[Sound]) -> float:
     return count / len(sounds)
 
 
-def _on_grid(melody: Sequence[Sound], step: float) -> list[Note]:
+def _on_grid(melody: Sequence[Sound], step: float, most_lost: float) -> list[Note]:
     """Return the notes in steps; of several on one step, the nearest to it (then the highest)."""
     slots: dict[int, list[Sound]] = {}
     for sound in melody:
         slots.setdefault(round(sound.onset / step), []).append(sound)
     onsets = sorted({round(s.onset / step * 4) for s in melody})  # of a chord, one
-    if len(onsets) - len(slots) > MAX_LOST * len(onsets):
+    if len(onsets) - len(slots) > most_lost * len(onsets):
         raise Dropped("too fine for the grid")
     notes = []
     for slot, sounds in sorted(slots.items()):
@@ -195,11 +218,12 @@ def _key(
     # The last of the last voice is taken for the final bass note, so roots come last.
     voice = sorted(others, key=lambda s: (s.onset, -s.pitch))
     if chords:
-        ends = [onset for onset, _ in chords[1:]] + [max(end, chords[-1][0])]
+        ends = [onset for onset, _ in chords[1:]] + [end]
         voice = [
-            Sound(onset, until, pitch, False)
+            Sound(max(onset, 0.0), until, pitch, False)
             for (onset, chord), until in zip(chords, ends, strict=True)
             for pitch in reversed(chord.pitch_classes)
+            if until > 0
         ]
     voices = [melody, voice] if voice else [melody]
     sharps = reading.sharps if reading.sharps is not None else _likely_sharps(voices)

@@ -147,13 +147,13 @@ def assign(tunes: Sequence[str]) -> dict[str, str]:
     if len(order) < 3:
         return split
     target = max(1, round(SHARE * len(tunes)))
-    for side in ("test", "validation"):
+    for side, spare in (("test", 2), ("validation", 1)):  # tunes left for the other sides
         free = [tune for tune in order if split[tune] == "train"]
-        taken = 0
-        for tune in free:
-            if taken + sizes[tune] <= target:
-                split[tune] = side
-                taken += sizes[tune]
-        if not taken:
-            split[min(free, key=lambda tune: sizes[tune])] = side
+        fitting = (t for t in free if sizes[t] <= target)
+        chosen = [next(fitting, min(free, key=lambda tune: sizes[tune]))]
+        for tune in fitting:
+            taken = sum(sizes[t] for t in chosen)
+            if taken + sizes[tune] <= target and len(chosen) < len(free) - spare:
+                chosen.append(tune)
+        split.update(dict.fromkeys(chosen, side))
     return split

@@ -110,11 +110,11 @@ def png(page: str, *, width: int = 1600) -> bytes:
     """
     resvg = require("resvg_py", "score", "a picture of a score")
     matplotlib = require("matplotlib", "score", "a picture of a score")
-    # Without a family that it finds, resvg leaves out all text and says nothing; the fonts of the
-    # system are skipped so that a page looks the same everywhere.
+    # Without a family that it finds, resvg leaves out all text and says nothing. Verovio asks for
+    # "Times, serif"; the fonts of the system are skipped so that a page looks the same everywhere.
     family = "STIXGeneral"
     data: bytes = resvg.svg_to_bytes(
-        svg_string=page.replace('font-family="Times, serif"', f'font-family="{family}"'),
+        svg_string=page,
         background="white",
         width=width,
         skip_system_fonts=True,

@@ -84,10 +84,11 @@ def musicxml(melody: Melody, *, tempo: float = 100.0) -> str:
     exporter = GeneralObjectExporter(score)
     exporter.makeNotation = False  # the notation is made; music21 must not respell it
     text: str = exporter.parse().decode("utf-8")
-    # music21 signs a score without a composer, and stamps the day, which would make two
-    # writings of one melody differ.
+    # music21 names itself where there is no composer; the day and a random name of the part would
+    # make two writings of one melody differ.
     text = re.sub(r'\n *<creator type="composer">Music21</creator>', "", text)
-    return re.sub(r"\n *<encoding-date>.*</encoding-date>", "", text)
+    text = re.sub(r"\n *<encoding-date>.*</encoding-date>", "", text)
+    return re.sub(r'(<(?:score-)?part id=)"P[0-9a-f]{32}"', r'\1"P1"', text)
 
 
 def _compound(melody: Melody) -> bool:
@@ -112,8 +113,9 @@ def _general_note(value: Written, melody: Melody) -> Any:
         return rest
     letter, alteration, octave = value.pitch
     written = note.Note(letter, octave=octave, quarterLength=length)
-    # A name gives no accidental to a natural note; a natural sign is set only where it is shown.
-    if alteration or value.accidental:
+    # A plain name has no accidental at all, so a natural note gets one only where it is shown, and
+    # where it is tied: music21 joins two tied notes on reading only if both have one or neither.
+    if alteration or value.accidental or value.tied_back or value.tied_on:
         written.pitch.accidental = pitch.Accidental(alteration)
         written.pitch.accidental.displayStatus = value.accidental
     if value.tied_back or value.tied_on:

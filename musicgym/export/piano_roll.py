@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from io import BytesIO
 from typing import Any
 
@@ -173,15 +174,15 @@ def _draw_notes(axes: Any, melody: Melody, aspect: float) -> None:
 
 
 def _label(axes: Any, melody: Melody, used: list[int], bars: int) -> None:
-    """Write pitch names, bar numbers, chord symbols and the legend."""
+    """Write note names (the tonic bold), bar numbers, chord symbols and the legend."""
     from matplotlib.patches import Patch
 
     low, high = axes.get_ylim()
-    marked = {*used, *(p for p in range(int(low) + 1, int(high) + 1) if p % 12 == 0)}
-    ticks = sorted(marked)
+    rows = range(math.ceil(low), math.floor(high) + 1)
+    ticks = [pitch for pitch in rows if pitch in used or pitch % 12 == melody.key.tonic]
     axes.set_yticks(ticks, [musical_signs(pitch_name(p, melody.key)) for p in ticks], size=9)
     for tick, label in zip(ticks, axes.get_yticklabels(), strict=True):
-        label.set_fontweight("bold" if tick % 12 == 0 else "normal")
+        label.set_fontweight("bold" if tick % 12 == melody.key.tonic else "normal")
     starts = [bar * melody.steps_per_bar for bar in range(bars)]
     axes.set_xticks(starts, [str(bar + 1) for bar in range(bars)], size=9, ha="left")
     axes.tick_params(length=0, colors="#374151")

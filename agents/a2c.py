@@ -1,0 +1,35 @@
+"""A2C on whole episodes: one gradient step a batch of fresh melodies.
+
+Reference: Mnih et al. 2016 (arXiv 1602.01783), synchronous, with generalised advantages and Adam.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .learning import Batch, Learner, LearningConfig
+
+__all__ = ["A2CConfig", "policy_gradient", "update"]
+
+
+@dataclass(frozen=True)
+class A2CConfig(LearningConfig):
+    """A2C's settings: those it shares with PPO, with defaults of its own."""
+
+    learning_rate: float = 2e-3
+    lam: float = 0.95
+
+
+def policy_gradient(log_p: Tensor, advantage: Tensor) -> Tensor:
+    r"""Return the policy loss :math:`-\mathrm{mean}(\log \pi(a) A)`."""
+    return -(log_p * advantage).mean()
+
+
+def update(learner: Learner, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+    """Take A2C's gradient step on the episodes of one iteration; return the losses."""
+    losses = learner.losses(batch, lambda log_p: policy_gradient(log_p, batch.advantage))
+    norm = learner.descend(losses, batch.kl_weight)
+    return {**{name: float(loss.detach()) for name, loss in losses._asdict().items()}, "gradient_norm": norm}

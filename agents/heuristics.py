@@ -1,0 +1,85 @@
+"""Policies without learning: the rows that any agent has to beat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from musicgym.dynamics import Episodes
+from musicgym.events import FIRST_NOTE
+from musicgym.observation import layout
+from musicgym.task import Task
+
+__all__ = ["HeldTonic", "NearestChordTone", "UniformRandom"]
+
+_SURE = 1e4  # a logit this far above the others is a certainty
+
+
+class _Heuristic:
+    """Knows the task and looks only at the episode's chords and at the observation."""
+
+    def __init__(self, task: Task) -> None:
+        """Keep the task and the places of the observation's parts."""
+        self.task = task
+        self.columns = {part: j for j, part in enumerate(layout(task))}
+
+    def initial_state(self, episodes: Episodes) -> tuple[Episodes, int]:
+        """Return the episodes and the step."""
+        return episodes, 0
+
+    def _one_hot(self, events: Tensor) -> Tensor:
+        return torch.nn.functional.one_hot(events, self.task.n_events).float() * _SURE
+
+    def _nearest(self, allowed: Tensor, to: Tensor) -> Tensor:
+        """Return the events (B,) that strike the allowed pitch (B, P) nearest to a pitch (B,)."""
+        pitches = torch.arange(self.task.low, self.task.high + 1)
+        distance = (pitches - to[:, None]).abs() + torch.where(allowed, 0, 1000)
+        return distance.argmin(-1) + FIRST_NOTE
+
+    def _classes(self, episodes: Episodes) -> Tensor:
+        """Return the pitch classes above the tonic (B, P) of the range's pitches."""
+        pitches = torch.arange(self.task.low, self.task.high + 1)
+        return (pitches - torch.from_numpy(episodes.tonic)[:, None]) % 12
+
+
+class UniformRandom(_Heuristic):
+    """Draws every valid event with equal probability."""
+
+    def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return equal logits (B, A)."""
+        return torch.zeros(len(observation), self.task.n_events), state
+
+
+class HeldTonic(_Heuristic):
+    """Strikes the tonic nearest the middle of the tessitura once and holds it to the end."""
+
+    def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return the tonic at the first step, then holds."""
+        episodes, step = state
+        if step:
+            events = torch.zeros(len(observation), dtype=torch.int64)
+        else:
+            middle = torch.full((len(observation),), sum(self.task.comfortable) // 2)
+            events = self._nearest(self._classes(episodes) == 0, middle)
+        return self._one_hot(events), (episodes, step + 1)
+
+
+class NearestChordTone(_Heuristic):
+    """Plays the chord tone nearest to the last pitch; holds while it stays the same.
+
+    It starts from the middle of the tessitura.
+    """
+
+    def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return the nearest chord tone of the span at each step."""
+        episodes, step = state
+        last = observation[:, self.columns["pitch"]].long() - 1 + self.task.low
+        ringing = observation[:, self.columns["ringing"]] > 0
+        here = torch.where(ringing, last, sum(self.task.comfortable) // 2)
+        mask = torch.from_numpy(episodes.masks[:, step])[:, None]
+        tones = (mask >> self._classes(episodes)) & 1 > 0
+        events = self._nearest(tones, here)
+        stay = ringing & ((events - FIRST_NOTE + self.task.low == last) | (mask[:, 0] == 0))
+        return self._one_hot(torch.where(stay, 0, events)), (episodes, step + 1)

@@ -1,0 +1,112 @@
+"""Melody_LSTM: the actor. An LSTM over events and their context, with a skip to the logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from musicgym.dynamics import Episodes
+
+__all__ = ["Embedding", "MelodyLSTM", "MelodyLSTMConfig"]
+
+LSTMState = tuple[tuple[Tensor, Tensor], ...]  # (h, c) a layer, each (B, H)
+
+
+@dataclass(frozen=True)
+class MelodyLSTMConfig:
+    """The size of a Melody_LSTM.
+
+    Attributes:
+        hidden: width of the embedding and of each layer (H).
+        layers: LSTM layers.
+        dropout: share of the features dropped before and after the LSTM in pretraining.
+    """
+
+    hidden: int = 128
+    layers: int = 1
+    dropout: float = 0.3
+
+
+class Embedding(nn.Module):
+    """The sum of one vector for each part of a compact observation: one-hot times matrix, fast."""
+
+    starts: Tensor
+    most: Tensor
+
+    def __init__(self, sizes: dict[str, int], width: int) -> None:
+        """Make the table; `sizes` are the parts of the observation."""
+        super().__init__()
+        counts = torch.tensor(list(sizes.values()))
+        self.register_buffer("starts", counts.cumsum(0) - counts, persistent=False)
+        self.register_buffer("most", counts - 1, persistent=False)
+        self.table = nn.Embedding(int(counts.sum()), width)
+        nn.init.normal_(self.table.weight, std=len(sizes) ** -0.5)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return (..., width) of uint8 (..., F).
+
+        A value beyond its part's size counts as the largest: a longer melody has its first bars
+        read as "many bars to go".
+        """
+        places = torch.minimum(observation.long(), self.most) + self.starts  # (..., F)
+        flat = nn.functional.embedding_bag(
+            places.flatten(0, -2), self.table.weight, mode="sum"
+        )  # (N, width)
+        return flat.unflatten(0, observation.shape[:-1])
+
+
+class MelodyLSTM(nn.Module):
+    """Embedding -> LSTM -> logits over events, the embedding also straight to the logits.
+
+    Reference: ACMG, Melody_LSTM (the paper gives no sizes). It is a `Policy`.
+    """
+
+    def __init__(self, sizes: dict[str, int], n_events: int, config: MelodyLSTMConfig) -> None:
+        """Make the layers for the parts of an observation and A events."""
+        super().__init__()
+        self.config = config
+        self.embedding = Embedding(sizes, config.hidden)
+        self.lstm = nn.LSTM(
+            config.hidden, config.hidden, config.layers, batch_first=True, dropout=config.dropout
+        ) if config.layers > 1 else nn.LSTM(config.hidden, config.hidden, batch_first=True)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.hidden, n_events)
+        self.skip = nn.Linear(config.hidden, n_events, bias=False)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return logits (B, T, A) of whole episodes (B, T, F), from their start."""
+        x = self.dropout(self.embedding(observation))  # (B, T, H)
+        h, _ = self.lstm(x)  # (B, T, H)
+        return cast(Tensor, self.head(self.dropout(h)) + self.skip(x))  # (B, T, A)
+
+    def initial_state(self, episodes: Episodes) -> LSTMState:
+        """Return zeros for each layer."""
+        like = self.head.weight
+        zeros = like.new_zeros(len(episodes.tonic), self.config.hidden)
+        return tuple((zeros, zeros) for _ in range(self.config.layers))
+
+    def step(self, observation: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """Return logits (B, A) of one step (B, F) and the next state: `forward`, step by step."""
+        x = h = self.embedding(observation)  # (B, H)
+        after = []
+        for layer, (before, cell) in enumerate(state):
+            weights = [getattr(self.lstm, f"{name}_l{layer}") for name in _WEIGHTS]
+            w_input, w_hidden, b_input, b_hidden = weights
+            gates = torch.addmm(torch.addmm(b_input + b_hidden, h, w_input.t()), before, w_hidden.t())
+            i, f, g, o = gates.chunk(4, dim=-1)
+            cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * cell.tanh()
+            after.append((h, cell))
+        return self.head(h) + self.skip(x), tuple(after)
+
+    def __call__(self, observation: Tensor, state: LSTMState | None = None) -> "Tensor | tuple[Tensor, LSTMState]":  # type: ignore[override]
+        """Run `step` where a state is given, else `forward`."""
+        if state is not None:
+            return self.step(observation, state)
+        return cast(Tensor, super().__call__(observation))
+
+
+_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

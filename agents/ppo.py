@@ -1,0 +1,70 @@
+"""PPO on whole episodes.
+
+Reference: Schulman et al. 2017 (arXiv 1707.06347). Episodes have a fixed length, so a minibatch is
+whole melodies and one fused LSTM call replays each from its start: no hidden states are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from .learning import Batch, Learner, LearningConfig
+
+__all__ = ["PPOConfig", "clipped_surrogate", "update"]
+
+
+@dataclass(frozen=True)
+class PPOConfig(LearningConfig):
+    """PPO's own settings.
+
+    Attributes:
+        clip: how far the probability ratio may move, in either direction.
+        epochs: passes over the episodes of an iteration.
+        minibatches: gradient steps a pass.
+    """
+
+    clip: float = 0.2
+    epochs: int = 3
+    minibatches: int = 4
+
+
+def clipped_surrogate(log_p: Tensor, before: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    r"""Return PPO's policy loss.
+
+    .. math:: -\mathrm{mean} \min(\rho A, \mathrm{clip}(\rho, 1 - \epsilon, 1 + \epsilon) A),
+        \quad \rho = \pi(a) / \pi_{old}(a)
+
+    Reference: Schulman et al. 2017, Eq. 7. A good value of `clip` is 0.1 to 0.3.
+    """
+    ratio = (log_p - before).exp()
+    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+
+
+def update(learner: Learner, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+    """Run PPO's epochs over the episodes of one iteration; return mean losses."""
+    config = learner.config
+    assert isinstance(config, PPOConfig)
+    size = len(batch.events)
+    sums: dict[str, float] = {}
+    for _ in range(config.epochs):
+        for rows in torch.randperm(size, generator=generator).chunk(config.minibatches):
+            part = batch._replace(
+                **{name: t[rows] for name, t in batch._asdict().items() if isinstance(t, Tensor)}
+            )
+            surrogate = partial(
+                clipped_surrogate,
+                before=part.log_probability,
+                advantage=part.advantage,
+                clip=config.clip,
+            )
+            losses = learner.losses(part, surrogate)
+            norm = learner.descend(losses, batch.kl_weight)
+            figures = {**losses._asdict(), "gradient_norm": norm}
+            for name, value in figures.items():
+                sums[name] = sums.get(name, 0.0) + float(torch.as_tensor(value).detach())
+    steps = config.epochs * min(config.minibatches, size)
+    return {name: value / steps for name, value in sums.items()}

@@ -1,0 +1,94 @@
+"""Whole-episode rollouts: a policy plays a vector environment from start to end."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musicgym.dynamics import Episodes
+from musicgym.observation import layout
+from musicgym.reward import PolicyTerm
+from musicgym.vector_env import MelodyComposeVectorEnv
+
+from .policy import Policy, Sampling, masked, sample
+
+__all__ = ["Rollout", "play", "ringing_column"]
+
+
+class Rollout(NamedTuple):
+    """B whole episodes of T steps.
+
+    Attributes:
+        observation: uint8 (B, T, F), before each step.
+        events: int64 (B, T).
+        rewards: float32 (B, T).
+        terms: float32 (B, T, K), raw values in the order of the environment's reward.
+        episodes: what was fixed in the episodes.
+    """
+
+    observation: Tensor
+    events: Tensor
+    rewards: Tensor
+    terms: Tensor
+    episodes: Episodes
+
+
+def ringing_column(envs: MelodyComposeVectorEnv) -> int:
+    """Return the column of the compact observation that says whether a note rings."""
+    return list(layout(envs.task)).index("ringing")
+
+
+@torch.no_grad()
+def play(
+    envs: MelodyComposeVectorEnv,
+    policy: Policy,
+    seed: int,
+    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+    options: dict[str, Any] | None = None,
+    device: str | torch.device = "cpu",
+) -> Rollout:
+    """Play one whole episode in each environment; all randomness comes from the seed.
+
+    The environments give ``"compact"`` observations and do not reset by themselves. With an
+    opening in the options the policy hears it, and its events and zero rewards stand first.
+    """
+    generator = torch.Generator(device=device).manual_seed(seed)
+    opening = np.atleast_2d((options or {}).get("events", np.zeros((1, 0), np.int64)))
+    rest = {k: v for k, v in (options or {}).items() if k != "events"}
+    seen, _ = envs.reset(seed=seed, options=rest)
+    steps, size, taught = envs.task.steps, envs.num_envs, opening.shape[-1]
+    forced = np.broadcast_to(opening, (size, taught))
+    judged = any(isinstance(term, PolicyTerm) for _, term in envs.reward.others)
+    ringing = ringing_column(envs)
+    episodes = envs.episodes()
+    state = policy.initial_state(episodes)
+    observation = torch.empty((size, steps, seen.shape[1]), dtype=torch.uint8, device=device)
+    events = torch.empty((size, steps), dtype=torch.int64, device=device)
+    rewards, terms = np.zeros((steps, size)), np.zeros((steps, size, len(envs.reward.names)))
+    for t in range(steps):
+        now = torch.from_numpy(seen).to(device)
+        observation[:, t] = now
+        logits, state = policy(now, state)
+        logits = masked(logits, now, ringing)
+        if t < taught:
+            played = torch.tensor(forced[:, t], device=device)
+        else:
+            played = sample(logits, sampling, generator)
+        if judged and t >= taught:
+            envs.observe_policy(logits.double().softmax(-1).cpu().numpy())
+        seen, reward, _, _, infos = envs.step(played.cpu().numpy())
+        events[:, t] = torch.from_numpy(envs.played).to(device)
+        if t >= taught:
+            rewards[t] = reward
+            for k, name in enumerate(envs.reward.names):
+                terms[t, :, k] = infos["reward_terms"][name]
+    return Rollout(
+        observation,
+        events,
+        torch.from_numpy(rewards.T.astype(np.float32)).to(device),
+        torch.from_numpy(terms.transpose(1, 0, 2).astype(np.float32)).to(device),
+        episodes,
+    )
