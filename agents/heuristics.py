@@ -23,6 +23,7 @@ class _Heuristic:
     def __init__(self, task: Task) -> None:
         """Keep the task and the places of the observation's parts."""
         self.task = task
+        self.middle = sum(task.comfortable) // 2
         self.columns = {part: j for j, part in enumerate(layout(task))}
 
     def initial_state(self, episodes: Episodes) -> tuple[Episodes, int]:
@@ -33,9 +34,13 @@ class _Heuristic:
         return torch.nn.functional.one_hot(events, self.task.n_events).float() * _SURE
 
     def _nearest(self, allowed: Tensor, to: Tensor) -> Tensor:
-        """Return the events (B,) that strike the allowed pitch (B, P) nearest to a pitch (B,)."""
+        """Return the events (B,) that strike the allowed pitch (B, P) nearest to a pitch (B,).
+
+        Of two as near, the one nearer the middle of the tessitura.
+        """
         pitches = torch.arange(self.task.low, self.task.high + 1)
-        distance = (pitches - to[:, None]).abs() + torch.where(allowed, 0, 1000)
+        middle = (pitches - self.middle).abs()
+        distance = 128 * (pitches - to[:, None]).abs() + middle + torch.where(allowed, 0, 1 << 20)
         return distance.argmin(-1) + FIRST_NOTE
 
     def _classes(self, episodes: Episodes) -> Tensor:
@@ -61,7 +66,7 @@ class HeldTonic(_Heuristic):
         if step:
             events = torch.zeros(len(observation), dtype=torch.int64)
         else:
-            middle = torch.full((len(observation),), sum(self.task.comfortable) // 2)
+            middle = torch.full((len(observation),), self.middle)
             events = self._nearest(self._classes(episodes) == 0, middle)
         return self._one_hot(events), (episodes, step + 1)
 
@@ -77,7 +82,7 @@ class NearestChordTone(_Heuristic):
         episodes, step = state
         last = observation[:, self.columns["pitch"]].long() - 1 + self.task.low
         ringing = observation[:, self.columns["ringing"]] > 0
-        here = torch.where(ringing, last, sum(self.task.comfortable) // 2)
+        here = torch.where(ringing, last, self.middle)
         mask = torch.from_numpy(episodes.masks[:, step])[:, None]
         tones = (mask >> self._classes(episodes)) & 1 > 0
         events = self._nearest(tones, here)

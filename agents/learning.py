@@ -154,7 +154,7 @@ class Learner:
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * (0.55 + 0.45 * math.cos(math.pi * share))
         device = next(self.model.parameters()).device
-        rollout = play(envs, self.model.actor, seed, device=device)
+        rollout = play(envs, self.model.actor, seed, device=device, judge=True)
         batch, figures = self.price(rollout)
         losses = self.update(self, batch, torch.Generator().manual_seed(seed))
         self.beta = adapt(self.beta, figures["kl"], self.config.kl) if self.prior else 0.0

@@ -49,11 +49,13 @@ def play(
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
     options: dict[str, Any] | None = None,
     device: str | torch.device = "cpu",
+    judge: bool = False,
 ) -> Rollout:
     """Play one whole episode in each environment; all randomness comes from the seed.
 
     The environments give ``"compact"`` observations and do not reset by themselves. With an
-    opening in the options the policy hears it, and its events and zero rewards stand first.
+    opening in the options the policy hears it, and its events and zero rewards stand first. Policy
+    terms pay only if `judge`: in training, not in returns that are compared.
     """
     generator = torch.Generator(device=device).manual_seed(seed)
     opening = np.atleast_2d((options or {}).get("events", np.zeros((1, 0), np.int64)))
@@ -61,7 +63,7 @@ def play(
     seen, _ = envs.reset(seed=seed, options=rest)
     steps, size, taught = envs.task.steps, envs.num_envs, opening.shape[-1]
     forced = np.broadcast_to(opening, (size, taught))
-    judged = any(isinstance(term, PolicyTerm) for _, term in envs.reward.others)
+    judged = judge and any(isinstance(term, PolicyTerm) for _, term in envs.reward.others)
     ringing = ringing_column(envs)
     episodes = envs.episodes()
     state = policy.initial_state(episodes)

@@ -120,7 +120,7 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         self._probabilities: npt.NDArray[np.float64] | None = None
 
     def _build(self) -> None:
-        self._step, self._reset = scalar.build(
+        self._step, self._reset, self._use = scalar.build(
             self.constants, self.reward, self.parts, self.observation == "flat"
         )
         self._names = self.reward.names
@@ -134,7 +134,7 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the built functions; they are built again."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("_step", "_reset")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_step", "_reset", "_use")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Build the functions again."""
@@ -155,9 +155,10 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
             ValueError: an option is unknown or out of its range.
         """
         given = read_options(options, self.task)
-        if given.weights is not None:
-            self._set_weights(read_weights(given.weights, self._names, self.weights))
+        weights = read_weights(given.weights or {}, self._names, self.weights)
         super().reset(seed=seed)
+        if given.weights:
+            self._set_weights(weights)
         if seed is not None:
             key = episode_key(seed)
         elif self._state is None:
@@ -171,14 +172,8 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
             row = rows[mode]
         self._state, seen = self._reset(key, row, given.tonic, given.mode)
         self._events, self._owed, self._probabilities = [], 0.0, None
-        if self._others:
-            batch = State(*(np.array([value]) for value in self._state))
-            for _, term in self._others:
-                if isinstance(term, SequenceTerm):
-                    term.begin(episodes(self.constants, batch), np.array([True]))
+        self._begin_sequences()
         if given.events is not None:
-            if given.events.ndim != 1:
-                raise ValueError("options: events are integers of shape (k,) here.")
             for event in given.events.tolist():
                 self._state, seen, _, _, _, event = self._step(
                     self._state, event, self._rule_weights
@@ -187,13 +182,21 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
                 self._pay_others({}, event)
         return self._observe(seen), {"action_mask": self._masks[self._state[_RINGING]].copy()}
 
+    def _begin_sequences(self) -> None:
+        """Start the sequence terms on the episode."""
+        if self._sequence:
+            batch = State(*(np.array([value]) for value in self._state))
+            for _, term in self._others:
+                if isinstance(term, SequenceTerm):
+                    term.begin(episodes(self.constants, batch), np.array([True]))
+
     def _row(self, chords: tuple[list[int], list[int], list[int]]) -> int:
         """Return the row of the chord tables that holds these chords; add it if it is new."""
         place = tuple(map(tuple, chords))
         if place not in self._rows:
             self.constants = with_row(self.constants, chords)
             self._rows[place] = len(self.constants.roots) // self.constants.spans - 1
-            self._build()
+            self._use(self.constants)
         return self._rows[place]
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -275,10 +278,18 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         return (self._state, tuple(self._events), self._owed, weights, self._probabilities)
 
     def set_state(self, state: tuple[Any, ...]) -> None:
-        """Return to where `get_state` was called; only in the same environment or a copy of it."""
-        self._state, events, self._owed, weights, self._probabilities = state
+        """Return to where `get_state` was called; only in the same environment or a copy of it.
+
+        Sequence terms, which keep state of their own, hear the melody again from its start.
+        """
+        self._state, events, self._owed, weights, probabilities = state
         self._events = list(events)
         self._set_weights(weights.copy())
+        if self._sequence and self._state is not None:
+            self._begin_sequences()
+            for event in self._events:
+                self._pay_others({}, event)
+        self._probabilities = probabilities
 
     @property
     def melody(self) -> Melody:
@@ -314,7 +325,7 @@ def check_word(name: str, value: Any, allowed: Sequence[Any]) -> None:
     if value not in allowed:
         words = [word for word in allowed if word is not None]
         raise ValueError(
-            f"{name}: {value!r} is not one of {', '.join(words)}{closest(value, words)}."
+            f"{name}: {value!r} is not one of {', '.join(words)}{closest(value, words) or '.'}"
         )
 
 

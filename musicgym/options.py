@@ -34,13 +34,16 @@ class Options(NamedTuple):
     weights: Mapping[str, Any] | None
 
 
-def read_options(options: Mapping[str, Any] | None, task: Task) -> Options:
-    """Read and check reset options.
+def read_options(options: Mapping[str, Any] | None, task: Task, size: int = 0) -> Options:
+    """Read and check reset options, for a batch of `size` environments or for a single one (0).
 
     Raises:
-        ValueError: an unknown option, key or chord, or an opening as long as the episode.
+        ValueError: an unknown option, key or chord, a mode without chords, or an opening of a wrong
+            shape or as long as the episode.
     """
-    options = options or {}
+    options = {} if options is None else options
+    if not isinstance(options, Mapping):
+        raise ValueError(f"options: {options!r} is not a dict of {', '.join(NAMES)}.")
     for name in options:
         if name not in NAMES:
             raise ValueError(
@@ -59,21 +62,32 @@ def read_options(options: Mapping[str, Any] | None, task: Task) -> Options:
             if key is None and task.key not in DRAWN_KEYS:
                 reference = Key.parse("C major" if mode == "major" else "A minor")
             chords[MODES.index(mode)] = task.spans(progression, mode, reference)
+    if "key" in options and not chords:
+        rows = (task.table.major_rows, len(task.table.roots) - task.table.major_rows)
+        for mode in MODES if key is None else (key.mode,):
+            if not rows[MODES.index(mode)]:
+                raise ValueError(
+                    f"options: key: {text!r}: {task.progression!r} has none in {mode}."
+                )
     return Options(
         tonic=DRAWN_KEYS[text] if key is None else key.tonic,
         mode=-1 if key is None else MODES.index(key.mode),
         chords=chords,
-        events=_events(options.get("events"), task),
+        events=_events(options.get("events"), task, size),
         weights=options.get("weights"),
     )
 
 
-def _events(given: Sequence[int] | None, task: Task) -> npt.NDArray[np.int64] | None:
+def _events(given: Any, task: Task, size: int) -> npt.NDArray[np.int64] | None:
     if given is None:
         return None
     events = np.asarray(given)
-    if events.ndim not in (1, 2) or (events.size and not np.issubdtype(events.dtype, np.integer)):
-        raise ValueError("options: events are integers, (k,) or (num_envs, k).")
+    shapes = f"(k,) or ({size}, k)" if size else "(k,)"
+    fits = events.ndim == 1 or (events.ndim == 2 and len(events) == size > 0)
+    if not fits or (events.size and events.dtype.kind not in "iu"):
+        raise ValueError(
+            f"options: events: {events.dtype} {events.shape} given, integers {shapes} expected."
+        )
     if events.shape[-1] >= task.steps:
         raise ValueError(
             f"options: {events.shape[-1]} events fill an episode of {task.steps} steps; "
@@ -83,27 +97,29 @@ def _events(given: Sequence[int] | None, task: Task) -> npt.NDArray[np.int64] | 
 
 
 def read_weights(
-    given: Mapping[str, Any], names: Sequence[str], before: npt.NDArray[np.float64], size: int = 1
+    given: Mapping[str, Any], names: Sequence[str], before: npt.NDArray[np.float64], size: int = 0
 ) -> npt.NDArray[np.float64]:
-    """Return the weights (K,) or (size, K) with the given ones changed.
+    """Return the weights (K,) or (size, K) with the given ones changed; size 0 is no batch.
 
     Raises:
         ValueError: an unknown term, a weight that is not finite, or a wrong shape.
     """
     weights = before.copy()
+    if not isinstance(given, Mapping):
+        raise ValueError(f"options: weights: {given!r} is not a dict of term -> weight.")
     for name, value in given.items():
         if name not in names:
             raise ValueError(
                 f"options: weights: {name!r} is not a term of this reward{closest(name, names)}; "
                 f"its terms are {', '.join(names)}."
             )
-        array = np.asarray(value, dtype=np.float64)
-        if not np.isfinite(array).all():
-            raise ValueError(f"options: weights: {name!r} is {value!r}, not finite.")
-        if array.shape not in ((), (size,)) or (array.shape and size == 1):
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+            raise ValueError(f"options: weights: {name!r} is {value!r}, not finite numbers.")
+        if array.shape not in ((), (size,) if size else ()):
             raise ValueError(
                 f"options: weights: {name!r} has shape {array.shape}; a number"
-                + (f" or shape ({size},)" if size > 1 else "")
+                + (f" or shape ({size},)" if size else "")
                 + " is allowed."
             )
         if array.ndim and weights.ndim == 1:

@@ -134,11 +134,13 @@ def load(spec: RewardSpec, steps: int, scoring: str | None = None) -> Reward:
     """
     presets: dict[str, Callable[[int], dict[str, Any]]]
     presets = importlib.import_module("musicgym.rewards.presets").PRESETS
+    if not isinstance(spec, str | Mapping):
+        raise ValueError(f"rewards: {spec!r} is not a preset's name or a dict of terms.")
     given = {"preset": spec} if isinstance(spec, str) else dict(spec)
     entries: dict[str, Any] = {}
     preset = given.pop("preset", None)
     if preset is not None:
-        if preset not in presets:
+        if preset not in list(presets):
             raise ValueError(
                 f"rewards: {preset!r} is not a preset{closest(preset, presets)}; "
                 f"the presets are {', '.join(presets)}."
@@ -149,7 +151,8 @@ def load(spec: RewardSpec, steps: int, scoring: str | None = None) -> Reward:
     entries.pop("scoring", None)
     if scoring not in SCORINGS:
         raise ValueError(
-            f"scoring: {scoring!r} is not one of {', '.join(SCORINGS)}{closest(scoring, SCORINGS)}."
+            f"scoring: {scoring!r} is not one of {', '.join(SCORINGS)}"
+            f"{closest(scoring, SCORINGS) or '.'}"
         )
     for name, value in given.items():
         before = entries.get(name, {"weight": 1.0})
@@ -169,14 +172,31 @@ def _term(name: str, settings: dict[str, Any]) -> Term:
     if not number or not math.isfinite(weight):
         raise ValueError(f"rewards: the weight of {name!r} is {weight!r}, not a finite number.")
     make = _class(name)
-    allowed = list(inspect.signature(make).parameters)
-    for parameter in settings:
+    allowed = inspect.signature(make).parameters
+    for parameter, value in settings.items():
         if parameter not in allowed:
             raise ValueError(
                 f"rewards: {name!r} has no parameter {parameter!r}{closest(parameter, allowed)}; "
                 f"it has {', '.join(['weight', *allowed])}."
             )
-    return Term(name, float(weight), make(**settings))
+        settings[parameter] = _fitting(f"{name}: {parameter}", value, allowed[parameter].default)
+    pays = make(**settings)
+    if not isinstance(pays, Rule | PolicyTerm | SequenceTerm):
+        raise ValueError(f"rewards: {name!r} is not a Rule, a PolicyTerm or a SequenceTerm.")
+    return Term(name, float(weight), pays)
+
+
+def _fitting(name: str, value: Any, default: Any) -> Any:
+    """Return a parameter's value; where its default is a bool or a number it must be one too."""
+    if not isinstance(default, bool | int | float):
+        return value
+    value = value.item() if isinstance(value, np.generic) else value
+    kind = type(default)
+    words = {bool: "true or false", int: "a whole number", float: "a finite number"}
+    fits = isinstance(value, bool if kind is bool else int | kind)
+    if not fits or (isinstance(value, bool) and kind is not bool) or not math.isfinite(value):
+        raise ValueError(f"rewards: {name}={value!r} is not {words[kind]}.")
+    return kind(value)
 
 
 def _class(name: str) -> Callable[..., Any]:

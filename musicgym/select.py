@@ -16,7 +16,7 @@ Array = Any
 def where(condition: Array, x: Array, y: Array) -> Array:
     """Choose `x` where the condition holds and `y` elsewhere, elementwise.
 
-    On Python bools it is a plain choice. Two float scalars become float64 on every backend
+    On Python bools it is a plain choice. A float scalar makes the result float64 on every backend
     (``torch.where(c, 0.3, -0.5)`` alone would be float32).
 
     >>> where(True, 0.3, -0.5)
@@ -28,8 +28,8 @@ def where(condition: Array, x: Array, y: Array) -> Array:
         return x if condition else y
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(condition, torch.Tensor):
-        if isinstance(x, float) and isinstance(y, float):
-            x = torch.tensor(x, dtype=torch.float64, device=condition.device)
+        if isinstance(x, float) or isinstance(y, float):
+            x = torch.as_tensor(x, dtype=torch.float64, device=condition.device)
         return torch.where(condition, x, y)
     return np.where(condition, x, y)
 

@@ -84,24 +84,27 @@ class Task:
         """Check every field."""
         if self.key not in DRAWN_KEYS:
             Key.parse(self.key)
-        if self.meter not in METERS:
+        if self.meter not in list(METERS):
             raise ValueError(
                 f"meter: {self.meter!r} is not one of {', '.join(METERS)}"
-                f"{closest(self.meter, METERS)}."
+                f"{closest(self.meter, METERS) or '.'}"
             )
         _check_integer("bars", self.bars, 1, 128)
-        if self.steps_per_beat not in GRIDS:
+        if type(self.steps_per_beat) is not int or self.steps_per_beat not in GRIDS:
             raise ValueError(
                 f"steps_per_beat: {self.steps_per_beat!r} is not one of 1, 2, 4 (grid slots a beat)."
             )
-        if self.steps < 2:
-            raise ValueError("bars: an episode needs at least two steps; ask for more bars.")
         if not isinstance(self.progression, str):
+            if not isinstance(self.progression, Sequence):
+                raise ValueError(
+                    f"progression: {self.progression!r} is not chords as text or a list, 'random' "
+                    f"or 'corpus:NAME/SPLIT'."
+                )
             object.__setattr__(self, "progression", tuple(self.progression))
         for name in ("pitch_range", "tessitura"):
             pair = getattr(self, name)
-            if pair is not None:
-                if isinstance(pair, str) or len(pair) != 2:
+            if pair is not None or name == "pitch_range":
+                if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
                     raise ValueError(f"{name}: {pair!r} is not a pair of pitches, lowest first.")
                 object.__setattr__(self, name, tuple(pair))
         if self.high - self.low < 12:

@@ -132,11 +132,13 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         Raises:
             ValueError, TypeError: an option is unknown or out of its range.
         """
-        given = read_options(options, self.task)
+        given = read_options(options, self.task, self.num_envs)
         which = self._reset_mask((options or {}).get("reset_mask"))
-        if given.weights is not None:
-            self.weights = read_weights(given.weights, self._names, self.weights, self.num_envs)
+        if self._keys is None and not which.all():
+            raise gym.error.ResetNeeded("no melody is begun: call reset() without a mask first.")
+        weights = read_weights(given.weights or {}, self._names, self.weights, self.num_envs)
         super().reset(seed=seed if isinstance(seed, int) else None)
+        self.weights, self._probabilities = weights, None
         self._keys = self._new_keys(seed, which)
         observation = self._blank()
         if not which.all():
@@ -362,11 +364,14 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
     @property
     def played(self) -> npt.NDArray[np.int64]:
         """The last events (B,), an invalid one as the rest that it counted as."""
-        return self._batch.state.event.astype(np.int64)
+        events: npt.NDArray[np.int64] = self._batch.state.event.astype(np.int64)
+        return events
 
     @property
     def melodies(self) -> list[Melody]:
         """The melodies composed so far, rests where nothing is yet."""
+        if self._keys is None:
+            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
         state, out = self._batch.state, []
         for i in range(self.num_envs):
             events = self._batch.events[:, i].copy()
@@ -377,19 +382,31 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
 
     def get_state(self) -> tuple[Any, ...]:
         """Return copies of all that the rest of the episodes depends on."""
-        assert self._keys is not None
+        if self._keys is None:
+            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
         arrays = [*self._batch.state, self._batch.events, self._keys, self._done, self._owed]
-        return (*(a.copy() for a in arrays), self.weights.copy(), self._last.copy())
+        arrays += [self.weights, self._last]
+        return (*(a.copy() for a in arrays), self._probabilities)
 
     def set_state(self, state: tuple[Any, ...]) -> None:
-        """Return to where `get_state` was called."""
+        """Return to where `get_state` was called; only in the same environments or a copy of them.
+
+        Sequence terms, which keep state of their own, hear the melodies again from their start.
+        """
         n = len(self._batch.state)
         for column, value in zip(self._batch.state, state[:n], strict=True):
             column[:] = value
         self._batch.events[:] = state[n]
         self._keys, self._done, self._owed, self.weights, self._last = (
-            a.copy() for a in state[n + 1 :]
+            a.copy() for a in state[n + 1 : -1]
         )
+        for _, term in self._others:
+            if isinstance(term, SequenceTerm):
+                term.begin(self.episodes(), self._all)
+                step = self._batch.state.step
+                for t in range(int(step.max())):
+                    term.pay(np.where(t < step, self._batch.events[t].astype(np.int64), -1))
+        self._probabilities = state[-1]
 
     def render(self) -> Any:
         """Return the rendered melodies, one an environment."""

@@ -7,8 +7,13 @@ from typing import Any
 
 __all__ = ["PRESETS"]
 
-_CHORDS = {"chord_tone": {}, "non_chord_tone": {}, "median_line": {}}
-_THEORY = {"repetition": {}, "octave_leap": {}, "pitch_range": {}, "final_tonic": {}}
+_CHORDS: dict[str, Any] = {"chord_tone": {}, "non_chord_tone": {}, "median_line": {}}
+_THEORY: dict[str, Any] = {
+    "repetition": {},
+    "octave_leap": {},
+    "pitch_range": {},
+    "final_tonic": {},
+}
 
 
 def acmg(steps: int) -> dict[str, Any]:

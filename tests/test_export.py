@@ -347,6 +347,7 @@ def test_musicxml_says_title_part_key_meter_and_tempo() -> None:
     assert (root.findtext(".//time/beats"), root.findtext(".//time/beat-type")) == ("4", "4")
     assert root.findtext(".//clef/sign") == "G"
     assert root.findtext(".//per-minute") == "72"
+    assert {harmony.get("placement") for harmony in root.iter("harmony")} == {"above"}
     assert root.find(".//creator") is None
     breaks = [
         m.get("number") for m in root.iter("measure") if m.find("print[@new-system]") is not None
@@ -526,6 +527,9 @@ def test_sound_lasts_the_melody_and_its_tail_is_not_silent_and_does_not_clip() -
     assert np.abs(sound).max() == pytest.approx(0.9, abs=1e-3)
     seconds = np.sqrt((sound[: 16 * 44_100] ** 2).reshape(16, -1).mean(axis=1))
     assert seconds.min() > 0.03, "a second of silence"
+    assert np.abs(sound[16 * 44_100 :][17_640:22_050]).max() > 0.05, (
+        "the last chord does not ring on"
+    )
     assert np.abs(sound[-200:]).max() < 0.01, "the end is cut off"
 
 

@@ -145,7 +145,7 @@ def test_a_transposed_melody_comes_back_to_c_major_within_the_range(folder):
 def test_a_minor_melody_comes_to_a_minor(folder):
     scale = [62, 64, 65, 67, 69, 70, 69, 67, 65, 64, 62, 61, 62, 65, 64, 62]
     notes = [(i, 1, p) for i, p in enumerate(scale)]
-    (folder / "signed.mid").write_bytes(midi({"": notes}, key=(-1, 1)))
+    (folder / "signed.mid").write_bytes(midi({"": notes}, key=(-1, 0)))
     (folder / "bare.mid").write_bytes(midi({"": [(o, d, p + 2) for o, d, p in notes]}))
     for file in folder.iterdir():
         (piece,) = read(file).pieces
@@ -368,6 +368,13 @@ def test_every_chord_survives_the_way_through_abc(folder, symbol):
     chord = parse_progression([symbol], Key.parse("C major"))[0]
     (piece,) = read(folder).pieces
     assert (piece.roots[4], piece.codes[4]) == (chord.root, chord.code)
+
+
+def test_a_dorian_signature_is_read_as_the_minor_key_of_the_final(folder):
+    scale = [62, 64, 65, 67, 69, 70, 69, 67, 65, 64, 62, 61, 62, 65, 64, 62]
+    (folder / "a.mid").write_bytes(midi({"": [(i, 1, p) for i, p in enumerate(scale)]}, key=(0, 1)))
+    (piece,) = read(folder).pieces
+    assert piece.mode == "minor" and pitches(piece)[-1] % 12 == 9
 
 
 def test_an_unreadable_chord_among_good_ones_is_no_chord_and_counted(folder):

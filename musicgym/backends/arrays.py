@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..dynamics import Constants, State, advance, chance_at, initial, moment, terminal
-from ..observation import observe
-from ..reward import Reward
+from musicgym.dynamics import Constants, State, advance, chance_at, initial, moment, terminal
+from musicgym.observation import observe
+from musicgym.reward import Reward
+
 from .batch import Batch
 
 __all__ = ["Arrays"]

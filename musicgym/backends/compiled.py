@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..dynamics import Constants, State
-from ..files import cache_folder, write_whole
-from ..reward import Reward
+from musicgym.dynamics import Constants, State
+from musicgym.files import cache_folder, write_whole
+from musicgym.reward import Reward
+
 from .batch import COLUMNS, Batch
 from .scalar import TABLES, starts
 from .source import Inliner, reset_outputs, step_outputs

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from ..dynamics import Constants, State, advance, chance_at, initial, moment, terminal
-from ..observation import Observation, observe
-from ..reward import Reward
-from .source import Inliner, InlineError, reset_outputs, step_outputs
+from musicgym.dynamics import Constants, State, advance, chance_at, initial, moment, terminal
+from musicgym.observation import Observation, observe
+from musicgym.reward import Reward
+
+from .source import InlineError, Inliner, reset_outputs, step_outputs
 
 __all__ = ["Scalar", "build"]
 
@@ -21,11 +22,16 @@ Step = Callable[[State, int, tuple[float, ...]], tuple[Any, tuple[int, ...], flo
 Reset = Callable[[int, int, int, int], tuple[Any, tuple[int, ...]]]
 
 
+# use(constants) -> None
+Use = Callable[[Constants], None]
+
+
 class Scalar(NamedTuple):
-    """The two functions of a single environment."""
+    """The functions of a single environment; `use` takes constants with longer chord tables."""
 
     step: Step
     reset: Reset
+    use: Use
 
 
 def build(c: Constants, reward: Reward, sizes: dict[str, int], flat: bool) -> Scalar:
@@ -35,21 +41,25 @@ def build(c: Constants, reward: Reward, sizes: dict[str, int], flat: bool) -> Sc
     Tables become tuples of Python numbers. Where a rule cannot be inlined, the text is called as it
     stands, with a warning that says which rule and why.
     """
-    c = c._replace(**{name: tuple(map(int, getattr(c, name))) for name in TABLES})
     try:
         step_text, reset_text = sources(c, reward, sizes, flat)
     except InlineError as error:
         warnings.warn(f"called plainly, not inlined: {error}", stacklevel=2)
         return _plain(c, reward, sizes, flat)
-    space: dict[str, Any] = {name: getattr(c, name) for name in TABLES}
+    space: dict[str, Any] = _tables(c)
     for name, text in (("step", step_text), ("reset", reset_text)):
         file = f"<musicgym {name} {hash(text)}>"
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
         exec(compile(text, file, "exec"), space)
-    return Scalar(space["step"], space["reset"])
+    return Scalar(space["step"], space["reset"], lambda longer: space.update(_tables(longer)))
 
 
 TABLES = ("roots", "codes", "masks", "sizes")
+
+
+def _tables(c: Constants) -> dict[str, tuple[int, ...]]:
+    """Return the chord tables as Python numbers."""
+    return {name: tuple(getattr(c, name).tolist()) for name in TABLES}
 
 
 def starts(sizes: dict[str, int]) -> list[int]:
@@ -94,6 +104,10 @@ def sources(c: Constants, reward: Reward, sizes: dict[str, int], flat: bool) -> 
 def _plain(c: Constants, reward: Reward, sizes: dict[str, int], flat: bool) -> Scalar:
     begin = starts(sizes) if flat else [0] * len(sizes)
 
+    def use(longer: Constants) -> None:
+        nonlocal c
+        c = Constants(**{**longer._asdict(), **_tables(longer)})
+
     def observed(state: State) -> tuple[int, ...]:
         seen: Observation = observe(c, state)
         return tuple(s + getattr(seen, part) for s, part in zip(begin, sizes, strict=True))
@@ -114,4 +128,5 @@ def _plain(c: Constants, reward: Reward, sizes: dict[str, int], flat: bool) -> S
         state = initial(c, key, row, tonic, mode, chance_at(key, 0))
         return state, observed(state)
 
-    return Scalar(step, reset)
+    use(c)
+    return Scalar(step, reset, use)

@@ -18,10 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from ..dynamics import Constants, Moment, State, advance, chance_at, initial, moment, terminal
-from ..observation import Observation, observe
-from ..reward import Reward
-from ..select import where
+from musicgym.dynamics import (
+    Constants,
+    Moment,
+    State,
+    advance,
+    chance_at,
+    initial,
+    moment,
+    terminal,
+)
+from musicgym.observation import Observation, observe
+from musicgym.reward import Reward
+from musicgym.select import where
 
 __all__ = ["Inliner", "InlineError", "reset_outputs", "step_outputs"]
 
@@ -69,11 +78,17 @@ class Inliner:
         if body.__closure__:
             raise InlineError(f"{name}: it uses variables of an enclosing function")
         names = [a.arg for a in tree.args.args]
+        if len(names) != len(owner) + len(arguments):
+            raise InlineError(f"{name}: each of its parameters {names} must be given")
         scope: dict[str, Any] = dict(zip(names, [*owner, *arguments], strict=True))
         for statement in tree.body:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                 continue  # the docstring
-            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            if (
+                isinstance(statement, ast.Assign)
+                and len(statement.targets) == 1
+                and isinstance(statement.targets[0], ast.Name)
+            ):
                 value = self.evaluate(statement.value, scope, body)
                 scope[statement.targets[0].id] = value
             elif isinstance(statement, ast.Return) and statement.value is not None:
@@ -126,8 +141,10 @@ class Inliner:
                 raise InlineError(f"{body.__qualname__}: no field {name!r}")
             return owner[name]
         value = getattr(owner, name)
-        if isinstance(value, bool | np.bool_):
-            return bool(value)  # a switch: always a literal, so that its branch is folded
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, bool):
+            return value  # a switch: always a literal, so that its branch is folded
         if isinstance(owner, Constants):
             if isinstance(value, int):
                 return value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .readings import MAX_NOTES, Dropped, Line, Reading, Sound, signature_key
+from .midi_check import check_midi
+from .readings import MAX_NOTES, Dropped, Line, Reading, Sound
 
 __all__ = ["read_midi"]
 
@@ -13,28 +14,30 @@ def read_midi(data: bytes, accompaniment: bytes | None = None) -> list[Reading]:
     """Read a MIDI file, and a second one whose notes are the chords of the first.
 
     Raises:
-        Dropped: the meter or the key signature changes, it has drums only, or too many notes.
-        RuntimeError: it is no MIDI file.
+        Dropped: it is no MIDI file, the meter or the key signature changes, it has drums only, or
+            too many notes.
     """
-    import symusic
-
-    score: Any = symusic.Score.from_midi(data)
+    score = _score(data)
     lines = _midi_lines(score)
     if accompaniment is not None:
-        chords = _midi_lines(symusic.Score.from_midi(accompaniment))
+        chords = _midi_lines(_score(accompaniment))
         lines = [Line("melody", line.sounds) for line in lines]
         lines += [Line("chords", line.sounds) for line in chords]
     if not lines and any(track.is_drum for track in score.tracks):
         raise Dropped("drums only")
     meter, pickup = _midi_meter(score)
-    signatures = {(k.key, k.tonality) for k in score.key_signatures}
+    signatures = {sign.key for sign in score.key_signatures}
     if len(signatures) > 1:
         raise Dropped("changes its key signature")
-    if not signatures:
-        return [Reading(lines, meter=meter, pickup=pickup)]
-    sharps, minor = signatures.pop()
-    key = signature_key(sharps, "minor") if minor else None
-    return [Reading(lines, meter=meter, pickup=pickup, sharps=sharps, key=key)]
+    sharps = signatures.pop() if signatures else None
+    return [Reading(lines, meter=meter, pickup=pickup, sharps=sharps)]
+
+
+def _score(data: bytes) -> Any:
+    import symusic
+
+    check_midi(data)
+    return symusic.Score.from_midi(data)
 
 
 def _midi_lines(score: Any) -> list[Line]:

@@ -8,12 +8,13 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from musicgym.theory import NO_CHORD, Chord, Key
 
 from .chord_spellings import from_tones, read_chords
-from .readings import Dropped, Line, Reading, Sound, problem, signature_key
+from .readings import Dropped, Line, Reading, Sound, problem
 
 __all__ = ["MAX_UNPACKED", "check_zip", "read_abc", "read_musicxml"]
 
@@ -21,6 +22,16 @@ __all__ = ["MAX_UNPACKED", "check_zip", "read_abc", "read_musicxml"]
 MAX_NOTES = 20_000  # music21 reads about two thousand a second
 MAX_ABC_LENGTH, MAX_ABC_TOTAL = 32, 10_000
 MAX_UNPACKED = 64 * 2**20
+
+
+def _key(sharps: int, mode: str) -> Key | None:
+    """Return the key of a signature and a mode, None if there is none such."""
+    if not -7 <= sharps <= 7:
+        return None
+    fifths = sharps + 1 + (3 if mode == "minor" else 0)
+    accidental = fifths // 7
+    sign = "#" * accidental if accidental > 0 else "b" * -accidental
+    return Key.parse(f"{'FCGDAEB'[fifths % 7]}{sign} {mode}")
 
 
 def check_zip(archive: zipfile.ZipFile) -> None:
@@ -145,7 +156,9 @@ def _score(text: str, form: str) -> Reading:
     if not parts:
         raise Dropped("no notes")
     meter, pickup = _bars(parts[0])
-    sharps, key = _signature(parts[0], trusted=form == "abc")
+    sharps, key = _signature(parts[0])
+    if form == "musicxml":  # programs write a mode there without being asked
+        key = None
     chords, unreadable = _symbols(score)
     lines = [line for part in parts for line in _voices(part)]
     return Reading(
@@ -178,12 +191,8 @@ def _bars(part: Any) -> tuple[str, float]:
     return str(signs[0].ratioString), pickup
 
 
-def _signature(part: Any, trusted: bool) -> tuple[int | None, Key | None]:
-    """Return the number of sharps, and the key if its mode can be believed.
-
-    An ABC tune names its tonic. Programs write "major" into MusicXML without being asked, but
-    nobody writes "minor" by accident.
-    """
+def _signature(part: Any) -> tuple[int | None, Key | None]:
+    """Return the number of sharps, and the key if a major or minor mode is stated."""
     signs = list(part.recurse().getElementsByClass("KeySignature"))
     if not signs:
         return None, None
@@ -191,9 +200,7 @@ def _signature(part: Any, trusted: bool) -> tuple[int | None, Key | None]:
     if any(sign.sharps != sharps for sign in signs):
         raise Dropped("changes its key signature")
     mode = getattr(signs[0], "mode", None)
-    if mode == "minor" or (trusted and mode == "major"):
-        return sharps, signature_key(sharps, mode)
-    return sharps, None
+    return sharps, _key(sharps, mode) if mode in ("major", "minor") else None
 
 
 def _symbols(score: Any) -> tuple[list[tuple[float, Chord]], int]:
@@ -212,21 +219,23 @@ def _chord(symbol: Any) -> Chord | None:
         return NO_CHORD
     if not symbol.pitches:
         return None
+    kinds = _tones_of_kind(symbol.chordKind)
     root, bass = symbol.root().pitchClass, symbol.bass().pitchClass
     tones = {pitch.pitchClass for pitch in symbol.pitches}
-    if bass not in _tones_of_kind(symbol, root):
+    if (bass - root) % 12 not in kinds:
         return from_tones(root, tones - {bass}) or from_tones(root, tones)
     return from_tones(root, tones)
 
 
-def _tones_of_kind(symbol: Any, root: int) -> set[int]:
-    """Return the pitch classes that the kind of a chord symbol names, without its bass."""
+@lru_cache(maxsize=256)
+def _tones_of_kind(kind: str) -> frozenset[int]:
+    """Return the semitones above the root that the kind of a chord symbol names."""
     from music21 import harmony
 
-    if symbol.chordKind not in harmony.CHORD_TYPES:
-        return set()
-    plain = harmony.ChordSymbol(root="C", kind=symbol.chordKind)
-    return {(pitch.pitchClass + root) % 12 for pitch in plain.pitches}
+    if kind not in harmony.CHORD_TYPES:
+        return frozenset()
+    plain = harmony.ChordSymbol(root="C", kind=kind)
+    return frozenset(pitch.pitchClass for pitch in plain.pitches)
 
 
 def _voices(part: Any) -> Iterator[Line]:

@@ -18,7 +18,7 @@ from .chorales import MAX_LOST, Dropped, Sound, find_key
 from .dataset import HIGH, LOW, Piece
 from .labelling import infer_chords, label_beats
 
-__all__ = ["MAX_NOTES", "Dropped", "Line", "Reading", "Sound", "fit", "problem", "signature_key"]
+__all__ = ["MAX_NOTES", "Dropped", "Line", "Reading", "Sound", "fit", "problem"]
 
 MIN_BARS, MAX_BARS = 4, 1024
 MIN_NOTES, MAX_NOTES = 8, 100_000
@@ -68,16 +68,6 @@ class Reading:
     chords: Sequence[tuple[float, Chord]] = ()
     unreadable: int = 0
     problem: str = ""
-
-
-def signature_key(sharps: int, mode: str) -> Key | None:
-    """Return the key of a signature and a mode, None if there is none such."""
-    if not -7 <= sharps <= 7:
-        return None
-    fifths = sharps + 1 + (3 if mode == "minor" else 0)
-    accidental = fifths // 7
-    sign = "#" * accidental if accidental > 0 else "b" * -accidental
-    return Key.parse(f"{'FCGDAEB'[fifths % 7]}{sign} {mode}")
 
 
 def problem(error: Exception) -> str:

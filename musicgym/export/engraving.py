@@ -16,7 +16,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 # Verovio sets musical signs inside text in its own music font, which few viewers and no
 # rasteriser can use. These are the same signs as any text font has them.
 _TEXT_SIGNS = str.maketrans({"\uea64": "♭", "\uea65": "♮", "\uea66": "♯"})
-_NOTES = {"half": "\N{MUSICAL SYMBOL HALF NOTE}", "quarter": "♩", "eighth": "♪"}
+_NOTES = {"quarter": "♩", "eighth": "♪"}
 
 
 def svg(musicxml: str) -> str:
@@ -65,9 +65,9 @@ def _prepare(musicxml: str) -> tuple[str, str]:
     for measure in score.iter("measure"):
         for direction in measure.findall("direction"):
             mark = direction.find("direction-type/metronome")
-            if mark is not None:
+            sign = _NOTES.get(mark.findtext("beat-unit", "")) if mark is not None else None
+            if mark is not None and sign:
                 dot = "." if mark.find("beat-unit-dot") is not None else ""
-                sign = _NOTES.get(mark.findtext("beat-unit", ""), "♩")
                 tempo = tempo or f"{sign}{dot} = {mark.findtext('per-minute', '')}"
                 measure.remove(direction)
     for harmony in score.iter("harmony"):

@@ -1,0 +1,320 @@
+"""ACMG: the assembled method. Melody_LSTM learns from a corpus, then from rules, then composes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from musicgym.corpus.dataset import Corpus
+from musicgym.melody import Melody
+from musicgym.observation import layout
+from musicgym.reward import RewardSpec
+from musicgym.task import Task
+from musicgym.theory import Key, parse_pitch
+from musicgym.vector_env import MelodyComposeVectorEnv
+
+from . import a2c, checkpoints, ppo
+from .actor_critic import ActorCritic, ActorCriticConfig
+from .checkpoints import CheckpointError
+from .kl_control import KLConfig
+from .learning import Learner, LearningConfig, Report
+from .melody_lstm import MelodyLSTM, MelodyLSTMConfig
+from .policy import Sampling
+from .pretraining import PretrainConfig, pretrain
+from .rollout import Rollout, play
+
+__all__ = ["ACMG", "ACMGConfig", "Composed"]
+
+ALGORITHMS = {"ppo": (ppo.PPOConfig, ppo.update), "a2c": (a2c.A2CConfig, a2c.update)}
+
+
+def _default_learning() -> LearningConfig:
+    return ppo.PPOConfig(
+        total_steps=2_000_000, learning_rate=5e-4, kl=KLConfig(beta=0.5, target=0.13)
+    )
+
+
+@dataclass(frozen=True)
+class ACMGConfig:
+    """What an ACMG agent is and how it is trained.
+
+    Attributes:
+        corpus: the corpus of the prior and of the progressions.
+        meter: the meter of its melodies.
+        steps_per_beat: grid slots a beat.
+        bars: bars of a training melody; longer and shorter ones can be composed.
+        pitch_range: lowest and highest pitch in C major and A minor.
+        rewards: the reward that it learns.
+        progressions: what it practises on, in turn from iteration to iteration.
+        num_envs: melodies an iteration.
+        model: the sizes of actor and critic.
+        pretraining: how the actor learns from the corpus; None starts from random weights.
+        learning: a `PPOConfig` or an `A2CConfig`.
+    """
+
+    corpus: str = "chorales"
+    meter: str = "4/4"
+    steps_per_beat: int = 2
+    bars: int = 8
+    pitch_range: tuple[str | int, str | int] = ("C3", "B5")
+    rewards: RewardSpec = "balanced"
+    progressions: tuple[str, ...] = ("corpus:chorales/train", "random")
+    num_envs: int = 128
+    model: ActorCriticConfig = field(default_factory=ActorCriticConfig)
+    pretraining: PretrainConfig | None = field(default_factory=PretrainConfig)
+    learning: LearningConfig = field(default_factory=_default_learning)
+
+    @property
+    def algorithm(self) -> str:
+        """``"ppo"`` or ``"a2c"``."""
+        return "ppo" if isinstance(self.learning, ppo.PPOConfig) else "a2c"
+
+    def task(self, progression: str = "random") -> Task:
+        """Return the task of training, in C major and A minor."""
+        return Task(**self._task(progression))
+
+    def _task(self, progression: str | Sequence[str]) -> dict[str, Any]:
+        return {
+            "key": "natural",
+            "progression": progression,
+            "meter": self.meter,
+            "bars": self.bars,
+            "steps_per_beat": self.steps_per_beat,
+            "pitch_range": self.pitch_range,
+        }
+
+    def envs(self, progression: str | Sequence[str], size: int, **changes: Any) -> Any:
+        """Return a vector environment of this agent's task, with changes."""
+        return gym.make_vec(
+            "MelodyCompose-v0",
+            num_envs=size,
+            **{
+                **self._task(progression),
+                "rewards": self.rewards,
+                "observation": "compact",
+                "autoreset_mode": "Disabled",
+                **changes,
+            },
+        )
+
+    def to_json(self) -> str:
+        """Return the configuration as JSON text, read back by `from_json`."""
+        return json.dumps({**asdict(self), "algorithm": self.algorithm}, sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> ACMGConfig:
+        """Read what `to_json` wrote."""
+        data = json.loads(text)
+        make, _ = ALGORITHMS[data.pop("algorithm")]
+        learning = data["learning"]
+        learning["kl"] = KLConfig(**learning["kl"])
+        model = data["model"]
+        model["actor"] = MelodyLSTMConfig(**model["actor"])
+        if data["pretraining"]:
+            lessons = data["pretraining"]
+            lessons["model"] = MelodyLSTMConfig(**lessons["model"])
+            data["pretraining"] = PretrainConfig(**lessons)
+        data["pitch_range"] = tuple(data["pitch_range"])
+        data["progressions"] = tuple(data["progressions"])
+        known = {f.name for f in fields(ACMGConfig)}
+        data |= {"learning": make(**learning), "model": ActorCriticConfig(**model)}
+        return ACMGConfig(**{name: value for name, value in data.items() if name in known})
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A melody and what the reward's terms paid for it.
+
+    Attributes:
+        melody: the melody.
+        paid: term -> weight x raw value, summed over the melody.
+    """
+
+    melody: Melody
+    paid: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        """The return."""
+        return sum(self.paid.values())
+
+
+class ACMG:
+    """An LSTM actor-critic that learns from a corpus and from rules, and composes.
+
+    >>> agent = ACMG(ACMGConfig(pretraining=None))
+    >>> made = agent.compose("D minor", "i VI III VII", count=2, seed=1)
+    >>> made[0].melody.key.name, len(made)
+    ('D minor', 2)
+    """
+
+    def __init__(self, config: ACMGConfig = ACMGConfig(), device: str = "cpu") -> None:  # noqa: B008
+        """Make an untrained agent; its weights are fixed by the seed of `learning`."""
+        self.config, self.device = config, device
+        task = config.task()
+        torch.manual_seed(config.learning.seed)
+        self.model = ActorCritic(layout(task), task.n_events, config.model).to(device).eval()
+        self.prior: MelodyLSTM | None = None
+        self.facts: dict[str, Any] = {}
+        self.learner: Learner | None = None
+        self._resume: checkpoints.Checkpoint | None = None
+
+    def pretrain(self, corpus: Corpus, report: Report = lambda _: None) -> dict[str, float]:
+        """Learn the next event of the corpus; return validation and test figures."""
+        config = self.config.pretraining
+        if config is None:
+            raise ValueError("pretraining: this agent's configuration has none.")
+        task = self.config.task()
+        self.prior, figures = pretrain(corpus, task, config, report, self.device)
+        self.model.actor.load_state_dict(self.prior.state_dict())
+        self.facts |= {"corpus": corpus.fingerprint, "pretraining": figures}
+        return figures
+
+    def learn(
+        self, report: Report = lambda _: None, checkpoint: Path | None = None, every: int = 20
+    ) -> None:
+        """Learn from the rules to the end of the configured steps, from wherever it stands.
+
+        Args:
+            report: called after each iteration with its figures.
+            checkpoint: written every so many iterations, at the end, and on Ctrl-C; an agent loaded
+                from it goes on to the bit.
+            every: iterations from one checkpoint to the next.
+        """
+        config = self.config
+        _, update = ALGORITHMS[config.algorithm]
+        envs = [config.envs(progression, config.num_envs) for progression in config.progressions]
+        learner = Learner(self.model, envs, config.learning, update, self.prior)
+        if self._resume:
+            learner.restore(self._resume.tensors, self._resume.facts["learner"])
+            self._resume = None
+        self.learner = learner
+        try:
+            while learner.iteration < learner.iterations:
+                report(learner.step())
+                if checkpoint and learner.iteration % every == 0:
+                    self.save(checkpoint)
+        finally:
+            if checkpoint:
+                self.save(checkpoint)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has learned all its configured steps."""
+        return bool(self.learner and self.learner.iteration >= self.learner.iterations) or bool(
+            self._resume and self._resume.facts.get("finished")
+        )
+
+    def compose(
+        self,
+        key: str = "C major",
+        progression: str | Sequence[str] = "I V vi IV",
+        *,
+        bars: int = 8,
+        count: int = 1,
+        seed: int = 1,
+        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+        opening: Sequence[int] = (),
+        chords_per_bar: int | None = None,
+        rewards: RewardSpec | None = None,
+    ) -> list[Composed]:
+        """Compose melodies over a progression, all at once in one batch.
+
+        The key is moved to C major or A minor for the agent and the melody back, so that every key
+        is played as well as those two.
+
+        Args:
+            key: any of the 24 keys.
+            progression: chords; they repeat and must divide the bars evenly.
+            bars: bars of a melody.
+            count: how many melodies.
+            seed: fixes them.
+            sampling: how events are drawn.
+            opening: events to continue, in this agent's range for the key (see `transposed_low`).
+            chords_per_bar: chords a bar, 1 by default.
+            rewards: what to report; the agent's own by default.
+
+        Raises:
+            ValueError: an argument is out of its range.
+        """
+        if count < 1:
+            raise ValueError(f"count: {count!r} is not 1 or more.")
+        shift = self.shift(key)
+        low, high = (parse_pitch(p) + shift for p in self.config.pitch_range)
+        envs = self.config.envs(
+            progression,
+            count,
+            key=key,
+            bars=bars,
+            chords_per_bar=chords_per_bar,
+            pitch_range=(low, high),
+            rewards=rewards or self.config.rewards,
+        )
+        options = {"events": np.asarray(opening, np.int64)} if len(opening) else None
+        rollout = play(envs, self.model.actor, seed, sampling, options, self.device)
+        return composed(envs, rollout)
+
+    @staticmethod
+    def shift(key: str) -> int:
+        """Return the semitones from C major or A minor to a key, -6 to 5."""
+        parsed = Key.parse(key)
+        return (parsed.tonic - (9 if parsed.minor else 0) + 6) % 12 - 6
+
+    def save(self, path: Path) -> None:
+        """Write weights, prior, configuration and progress to one file, whole."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        facts = {**self.facts, "config": self.config.to_json(), "finished": self.finished}
+        if self.learner:
+            tensors, facts["learner"] = self.learner.state()
+        elif self._resume:
+            tensors = {**self._resume.tensors}
+            facts |= {k: v for k, v in self._resume.facts.items() if k == "learner"}
+        if self.prior is not None:
+            tensors |= {f"prior.{name}": value for name, value in self.prior.state_dict().items()}
+        checkpoints.save(Path(path), "acmg", tensors, facts)
+
+    @staticmethod
+    def load(path: Path, device: str = "cpu") -> ACMG:
+        """Read an agent; `learn` goes on where it stood.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            CheckpointError: the file is corrupt or of another kind or format.
+        """
+        held = checkpoints.load(Path(path), "acmg", device)
+        try:
+            agent = ACMG(ACMGConfig.from_json(held.facts["config"]), device)
+            state = {n[6:]: t for n, t in held.tensors.items() if n.startswith("model.")}
+            agent.model.load_state_dict(state)
+            prior = {n[6:]: t for n, t in held.tensors.items() if n.startswith("prior.")}
+            if prior:
+                task = agent.config.task()
+                size = agent.config.model.actor
+                agent.prior = MelodyLSTM(layout(task), task.n_events, size).to(device)
+                agent.prior.load_state_dict(prior)
+                agent.prior.eval().requires_grad_(False)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"checkpoint: {path} does not fit this musicgym ({error}); train again."
+            ) from error
+        known = ("corpus", "pretraining")
+        agent.facts = {name: held.facts[name] for name in known if name in held.facts}
+        agent._resume = held if "learner" in held.facts else None
+        return agent
+
+
+def composed(envs: MelodyComposeVectorEnv, rollout: Rollout) -> list[Composed]:
+    """Return the melodies that a rollout left in the environments, with what each term paid."""
+    paid = (rollout.terms.sum(1).double().cpu().numpy() * envs.weights).tolist()  # (B, K)
+    names = envs.reward.names
+    return [
+        Composed(melody, dict(zip(names, row, strict=True)))
+        for melody, row in zip(envs.melodies, paid, strict=True)
+    ]
