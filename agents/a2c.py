@@ -32,4 +32,7 @@ def update(learner: Learner, batch: Batch, generator: torch.Generator) -> dict[s
     """Take A2C's gradient step on the episodes of one iteration; return the losses."""
     losses = learner.losses(batch, lambda log_p: policy_gradient(log_p, batch.advantage))
     norm = learner.descend(losses, batch.kl_weight)
-    return {**{name: float(loss.detach()) for name, loss in losses._asdict().items()}, "gradient_norm": norm}
+    return {
+        **{name: float(loss.detach()) for name, loss in losses._asdict().items()},
+        "gradient_norm": norm,
+    }

@@ -48,8 +48,6 @@ class ActorCritic(nn.Module):
         """Return logits (B, T, A) and normalised values (B, T) of episodes (B, T, F)."""
         actor = self.actor
         if self.config.shared:
-            x = actor.dropout(actor.embedding(observation))
-            h, _ = actor.lstm(x)
-            logits = actor.head(actor.dropout(h)) + actor.skip(x)
-            return logits, cast(Tensor, self.value(h).squeeze(-1))
-        return cast(Tensor, actor(observation)), cast(Tensor, self.critic(observation).squeeze(-1))
+            x, h = actor.features(observation)
+            return actor.head(h) + actor.skip(x), cast(Tensor, self.value(h).squeeze(-1))
+        return actor.whole(observation), cast(Tensor, self.critic(observation).squeeze(-1))

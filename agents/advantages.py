@@ -48,7 +48,7 @@ class ReturnScale:
         if not self.weight:
             return 1.0
         mean = self.mean / self.weight
-        return max((self.square / self.weight - mean**2) ** 0.5, 1e-3)
+        return float(max(self.square / self.weight - mean**2, 1e-6) ** 0.5)
 
     @property
     def centre(self) -> float:

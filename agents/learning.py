@@ -86,6 +86,18 @@ class Batch(NamedTuple):
     prior: Tensor | None
     kl_weight: float
 
+    def take(self, rows: Tensor) -> Batch:
+        """Return the episodes of some rows."""
+        return Batch(
+            self.observation[rows],
+            self.events[rows],
+            self.log_probability[rows],
+            self.advantage[rows],
+            self.returns[rows],
+            None if self.prior is None else self.prior[rows],
+            self.kl_weight,
+        )
+
 
 class Losses(NamedTuple):
     """The parts of a loss; each is a mean over steps, to be minimised."""
@@ -186,7 +198,7 @@ class Learner:
         played = log_p.gather(-1, rollout.events[..., None]).squeeze(-1)
         rewards, prior, kl = rollout.rewards, None, torch.zeros_like(rollout.rewards)
         if self.prior is not None:
-            prior = masked(self.prior(rollout.observation), rollout.observation, self.ringing)
+            prior = masked(self.prior.whole(rollout.observation), rollout.observation, self.ringing)
             kl = kl_divergence(logits, prior)
             rewards = rewards.clone()
             rewards[:, :-1] -= self.beta * kl[:, 1:]

@@ -55,7 +55,7 @@ class Embedding(nn.Module):
         flat = nn.functional.embedding_bag(
             places.flatten(0, -2), self.table.weight, mode="sum"
         )  # (N, width)
-        return flat.unflatten(0, observation.shape[:-1])
+        return flat.view(*observation.shape[:-1], -1)
 
 
 class MelodyLSTM(nn.Module):
@@ -69,18 +69,31 @@ class MelodyLSTM(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = Embedding(sizes, config.hidden)
-        self.lstm = nn.LSTM(
-            config.hidden, config.hidden, config.layers, batch_first=True, dropout=config.dropout
-        ) if config.layers > 1 else nn.LSTM(config.hidden, config.hidden, batch_first=True)
+        self.lstm = (
+            nn.LSTM(
+                config.hidden,
+                config.hidden,
+                config.layers,
+                batch_first=True,
+                dropout=config.dropout,
+            )
+            if config.layers > 1
+            else nn.LSTM(config.hidden, config.hidden, batch_first=True)
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.hidden, n_events)
         self.skip = nn.Linear(config.hidden, n_events, bias=False)
 
-    def forward(self, observation: Tensor) -> Tensor:
-        """Return logits (B, T, A) of whole episodes (B, T, F), from their start."""
-        x = self.dropout(self.embedding(observation))  # (B, T, H)
-        h, _ = self.lstm(x)  # (B, T, H)
-        return cast(Tensor, self.head(self.dropout(h)) + self.skip(x))  # (B, T, A)
+    def features(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """Return embeddings and LSTM outputs, each (B, T, H), of whole episodes (B, T, F)."""
+        x = self.dropout(self.embedding(observation))
+        h, _ = self.lstm(x)
+        return x, self.dropout(h)
+
+    def whole(self, observation: Tensor) -> Tensor:
+        """Return logits (B, T, A) of whole episodes (B, T, F): `forward` at every step, fused."""
+        x, h = self.features(observation)
+        return cast(Tensor, self.head(h) + self.skip(x))
 
     def initial_state(self, episodes: Episodes) -> LSTMState:
         """Return zeros for each layer."""
@@ -88,25 +101,21 @@ class MelodyLSTM(nn.Module):
         zeros = like.new_zeros(len(episodes.tonic), self.config.hidden)
         return tuple((zeros, zeros) for _ in range(self.config.layers))
 
-    def step(self, observation: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        """Return logits (B, A) of one step (B, F) and the next state: `forward`, step by step."""
+    def forward(self, observation: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """Return logits (B, A) of one step (B, F) and the next state."""
         x = h = self.embedding(observation)  # (B, H)
         after = []
         for layer, (before, cell) in enumerate(state):
             weights = [getattr(self.lstm, f"{name}_l{layer}") for name in _WEIGHTS]
             w_input, w_hidden, b_input, b_hidden = weights
-            gates = torch.addmm(torch.addmm(b_input + b_hidden, h, w_input.t()), before, w_hidden.t())
+            gates = torch.addmm(
+                torch.addmm(b_input + b_hidden, h, w_input.t()), before, w_hidden.t()
+            )
             i, f, g, o = gates.chunk(4, dim=-1)
             cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
             h = o.sigmoid() * cell.tanh()
             after.append((h, cell))
         return self.head(h) + self.skip(x), tuple(after)
-
-    def __call__(self, observation: Tensor, state: LSTMState | None = None) -> "Tensor | tuple[Tensor, LSTMState]":  # type: ignore[override]
-        """Run `step` where a state is given, else `forward`."""
-        if state is not None:
-            return self.step(observation, state)
-        return cast(Tensor, super().__call__(observation))
 
 
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

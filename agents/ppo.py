@@ -52,9 +52,7 @@ def update(learner: Learner, batch: Batch, generator: torch.Generator) -> dict[s
     sums: dict[str, float] = {}
     for _ in range(config.epochs):
         for rows in torch.randperm(size, generator=generator).chunk(config.minibatches):
-            part = batch._replace(
-                **{name: t[rows] for name, t in batch._asdict().items() if isinstance(t, Tensor)}
-            )
+            part = batch.take(rows)
             surrogate = partial(
                 clipped_surrogate,
                 before=part.log_probability,

@@ -84,18 +84,18 @@ def lessons(corpus: Corpus, split: str, task: Task, hop: int = 1) -> Lessons:
 
 def likelihood(model: MelodyLSTM, data: Lessons, ringing: int) -> Tensor:
     """Return the negative log-likelihood (N, T) in nats of each event."""
-    logits = masked(model(data.observation), data.observation, ringing)
+    logits = masked(model.whole(data.observation), data.observation, ringing)
     flat = nn.functional.cross_entropy(
         logits.flatten(0, 1), data.events.flatten(), reduction="none"
     )
-    return flat.unflatten(0, data.events.shape)
+    return flat.view(data.events.shape)
 
 
 @torch.no_grad()
 def evaluate(model: MelodyLSTM, data: Lessons, ringing: int) -> tuple[float, float]:
     """Return the mean NLL in nats a step and the share of events that are predicted best."""
     model.eval()
-    logits = masked(model(data.observation), data.observation, ringing)
+    logits = masked(model.whole(data.observation), data.observation, ringing)
     nll = nn.functional.cross_entropy(logits.flatten(0, 1), data.events.flatten())
     return float(nll), float((logits.argmax(-1) == data.events).float().mean())
 
@@ -134,7 +134,7 @@ def pretrain(
     for epoch in range(config.epochs):
         model.train()
         total = 0.0
-        for rows in torch.randperm(len(train.events)).split(config.batch):
+        for rows in torch.split(torch.randperm(len(train.events)), config.batch):
             loss = likelihood(model, Lessons(*(part[rows] for part in train)), ringing).mean()
             optimiser.zero_grad()
             loss.backward()

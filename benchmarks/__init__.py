@@ -1,0 +1,1 @@
+"""Benchmarks: metrics, evaluation and speed."""

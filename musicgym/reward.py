@@ -180,6 +180,9 @@ def _term(name: str, settings: dict[str, Any]) -> Term:
                 f"it has {', '.join(['weight', *allowed])}."
             )
         settings[parameter] = _fitting(f"{name}: {parameter}", value, allowed[parameter].default)
+    needed = [p.name for p in allowed.values() if p.default is p.empty and p.name not in settings]
+    if needed:
+        raise ValueError(f"rewards: {name!r} needs a value for {', '.join(needed)}.")
     pays = make(**settings)
     if not isinstance(pays, Rule | PolicyTerm | SequenceTerm):
         raise ValueError(f"rewards: {name!r} is not a Rule, a PolicyTerm or a SequenceTerm.")

@@ -13,6 +13,7 @@ import pytest
 from musicgym.corpus import dataset
 from musicgym.corpus.chord_spellings import from_tones, read_chords
 from musicgym.corpus.files import ImportReport, import_folder
+from musicgym.corpus.midi_check import check_midi
 from musicgym.corpus.readers import read_abc
 from musicgym.events import FIRST_NOTE, HOLD, REST, to_notes
 from musicgym.melody import Melody
@@ -259,6 +260,41 @@ def test_changes_of_meter_or_key_leave_a_midi_file_out(folder):
     assert reasons == {"meter.mid": "changes its meter", "key.mid": "changes its key signature"}
 
 
+def chunk(events: str) -> bytes:
+    """Return a MIDI file of one track, its events written in hexadecimal digits."""
+    track = bytes.fromhex(events)
+    return b"MThd\0\0\0\6\0\0\0\1\1\xe0MTrk" + len(track).to_bytes(4, "big") + track
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        ("00 90 80 40", "a message with wrong data"),
+        ("00 90 3c", "a message with wrong data"),
+        ("00 3c 40", "a message with wrong data"),
+        ("00 f5 00", "an unknown event"),
+        ("ff ff ff ff 00 90 3c 40", "a number of more than four bytes"),
+        ("00 ff 58 03 04 02 18", "a meta event of wrong length"),
+        ("00 ff 01 7f 41", "a meta event of wrong length"),
+        ("00 ff 58 04 00 02 18 08", "no time signature"),
+        ("00 ff 59 02 08 00", "no key signature"),
+        ("00 ff 2f 00 00 90 3c 40", "events after the end of a track"),
+        ("00 f0 7f 41", "a track is cut short"),
+        ("ff ff ff 7f 90 3c 40" * 9, "later than any music"),
+    ],
+)
+def test_bytes_that_could_end_the_process_in_the_fast_reader_are_refused_before(events, reason):
+    with pytest.raises(ValueError, match=f"broken MIDI: {reason}"):
+        check_midi(chunk(events))
+
+
+def test_what_the_midi_format_allows_is_read(folder):
+    data = midi({"": TUNE})
+    check_midi(chunk("00 90 3c 40 81 00 3c 00 00 f0 02 41 f7 00 ff 01 01 41 00 ff 2f 00"))
+    (folder / "a.mid").write_bytes(data[:14] + b"XFIH\0\0\0\2ab" + data[14:] + b"\0\0")
+    assert read(folder).pieces[0].events == EVENTS
+
+
 # --- MusicXML -----------------------------------------------------------------------------------
 
 
@@ -477,9 +513,15 @@ def test_npz_rolls_are_read_and_pickles_are_not(folder):
         folder / "rolls-8th.npz", train=np.array([roll()]), one=np.array(roll())[:, :1]
     )
     np.savez(folder / "pickle.npz", allow_pickle=True, a=np.array([{1: 2}], dtype=object))
+    np.savez_compressed(folder / "keys.npz", a=np.zeros((64, 128), dtype=np.int8))
+    np.savez_compressed(folder / "huge.npz", a=np.zeros((1_500_000, 4), dtype=np.int8))
     report = read(folder)
     assert {piece.events for piece in report.pieces} == {EVENTS}
-    assert dict(report.skipped) == {"pickle.npz": "needs pickle, which is not loaded for safety"}
+    assert dict(report.skipped) == {
+        "huge.npz": "more than 4000000 numbers",
+        "keys.npz#a": "no roll of at most 16 voices, or too long",
+        "pickle.npz": "needs pickle, which is not loaded for safety",
+    }
 
 
 def table(rows, header="piece,onset,duration,pitch,chord") -> str:
@@ -579,7 +621,8 @@ def test_broken_files_are_left_out_with_a_reason_and_never_stop_the_rest(folder)
     assert reasons.keys() == broken.keys()
     assert all(reasons.values()) and max(map(len, reasons.values())) <= 160
     for name, part in {
-        "noise.mid": "cannot be read", "empty.mid": "empty", "cut.xml": "cannot be read",
+        "noise.mid": "broken MIDI: no header", "cut.mid": "cut short", "empty.mid": "empty",
+        "cut.xml": "cannot be read",
         "page.xml": "no MusicXML", "laughs.xml": "XML entities", "long.xml": "64 quarters",
         "bomb.mxl": "unpacks to more than 64 MiB", "long.abc": "absurd length",
         "nokey.abc": "no ABC tune", "broken.json": "cannot be read",
@@ -596,14 +639,17 @@ def test_files_and_scores_over_the_limits_are_left_out(folder, monkeypatch):
     (folder / "big.csv").write_text(table(tune_rows()) + "\n" * 9000)
     (folder / "notes.mid").write_bytes(midi({"": TUNE}))
     (folder / "notes.xml").write_bytes(xml_of(lead_sheet(CHORDS)))
+    (folder / "notes.abc").write_text(ABC)
     (folder / "good-8th.json").write_text(json.dumps(roll()))
     monkeypatch.setattr(files, "MAX_BYTES", 8000)
     monkeypatch.setattr(midi_tracks, "MAX_NOTES", 12)
     monkeypatch.setattr(readers, "MAX_NOTES", 12)
+    monkeypatch.setattr(readers, "MAX_TUNE_NOTES", 12)
     report = read(folder)
     assert [piece.name for piece in report.pieces] == ["good-8th"]
     assert dict(report.skipped) == {
         "big.csv": "larger than 8000 bytes",
+        "notes.abc": "more than 12 notes",
         "notes.mid": "more than 12 notes",
         "notes.xml": "more than 12 notes",
     }
@@ -649,7 +695,7 @@ def test_a_folder_without_a_usable_file_is_refused_with_counts_and_first_reasons
         (folder / f"{i:02}.mid").write_bytes(b"noise")
     with pytest.raises(ValueError, match="left out 13") as caught:
         read(folder)
-    assert "00.mid: cannot be read" in str(caught.value) and "and 3 more" in str(caught.value)
+    assert "00.mid: broken MIDI" in str(caught.value) and "and 3 more" in str(caught.value)
     with pytest.raises(dataset.CorpusMissing):
         dataset.load("tunes")
 

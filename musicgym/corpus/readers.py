@@ -19,7 +19,8 @@ from .readings import Dropped, Line, Reading, Sound, problem
 __all__ = ["MAX_UNPACKED", "check_zip", "read_abc", "read_musicxml"]
 
 #: Limits that keep a hostile file from filling the memory or taking for ever.
-MAX_NOTES = 20_000  # music21 reads about two thousand a second
+MAX_NOTES = 20_000  # of a MusicXML file: music21 takes half a minute
+MAX_TUNE_NOTES = 4_000  # of an ABC tune: its time grows with the square
 MAX_ABC_LENGTH, MAX_ABC_TOTAL = 32, 10_000
 MAX_UNPACKED = 64 * 2**20
 
@@ -126,6 +127,8 @@ def _tune(text: str) -> Reading:
     """Read one tune."""
     music = re.sub(r"(?m)%.*$|^[A-JN-Zabd-z]:.*$", "", _QUOTED.sub("", text))
     numbers = [int(n) for n in re.findall(r"\d{1,9}", music)]
+    if len(re.findall("[A-Ga-gxz]", music)) > MAX_TUNE_NOTES:
+        raise Dropped(f"more than {MAX_TUNE_NOTES} notes")
     # music21 takes minutes over notes of absurd length.
     if max(numbers, default=0) > MAX_ABC_LENGTH or sum(numbers) > MAX_ABC_TOTAL:
         raise Dropped("a note of absurd length")

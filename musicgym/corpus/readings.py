@@ -14,7 +14,7 @@ from musicgym.events import Note, from_notes
 from musicgym.meters import METERS
 from musicgym.theory import NO_CHORD, Chord, Key
 
-from .chorales import MAX_LOST, Dropped, Sound, find_key
+from .chorales import MAX_LOST, SECOND_HALF, Dropped, Sound, find_key
 from .dataset import HIGH, LOW, Piece
 from .labelling import infer_chords, label_beats
 
@@ -260,8 +260,11 @@ def _heard(others: Sequence[Sound], beats: int, beat: float, shift: int) -> Labe
         pc = (sound.pitch + shift) % 12
         last = min(sound.end, sound.onset + MAX_RING * beat)
         for b in range(max(0, int(sound.onset // beat)), min(beats, ceil(last / beat))):
-            length = min(sound.end, (b + 1) * beat) - max(sound.onset, b * beat)
-            if length <= 0.1 * beat:  # a note that hangs over, or comes early
+            length = 0.0
+            for start, weight in ((b * beat, 1.0), ((b + 0.5) * beat, SECOND_HALF)):
+                half = min(sound.end, start + beat / 2) - max(sound.onset, start)
+                length += weight * max(half, 0.0)
+            if length <= 0.05 * beat:  # a note that hangs over, or comes early
                 continue
             weights[b, pc] += length
             lowest[b] = min(lowest[b], sound.pitch)

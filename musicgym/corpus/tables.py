@@ -23,6 +23,9 @@ from .readings import MAX_NOTES, Dropped, Line, Reading, Sound, problem
 
 __all__ = ["read_csv", "read_json", "read_npz"]
 
+#: Limits of rolls; a table of 128 columns shows keys that are down, not pitches.
+MAX_VOICES, MAX_CELLS = 16, 4_000_000
+
 #: Columns of a CSV file; the first three must be there.
 COLUMNS = ("onset", "duration", "pitch", "piece", "chord", "key", "meter")
 
@@ -74,7 +77,11 @@ def read_npz(data: bytes, stem: str) -> list[Reading]:
             try:
                 array = arrays[name]
             except ValueError as error:
+                if "allow_pickle" not in str(error):
+                    raise
                 raise Dropped("needs pickle, which is not loaded for safety") from error
+            if array.size > MAX_CELLS:
+                raise Dropped(f"more than {MAX_CELLS} numbers")
             if array.ndim == 2:
                 rolls.append((name, array.tolist()))
             elif array.ndim == 3:
@@ -132,8 +139,8 @@ def _roll(roll: Any, title: str, stem: str) -> Reading:
     """Read a roll; a pitch that goes on from step to step is one note, as a roll cannot tell."""
     if not _is_roll(roll):
         return Reading([], title, problem="no roll (a list of lists of pitches)")
-    if len(roll) > MAX_NOTES or any(not isinstance(s, list) or len(s) > 128 for s in roll):
-        return Reading([], title, problem="no roll, or too large")
+    if len(roll) > MAX_NOTES or any(not isinstance(s, list) or len(s) > MAX_VOICES for s in roll):
+        return Reading([], title, problem=f"no roll of at most {MAX_VOICES} voices, or too long")
     step = _roll_step(stem)
     voices = max(len(s) for s in roll)
     if all(len(s) == voices for s in roll):

@@ -1,0 +1,89 @@
+"""Pieces: a batch of melodies as arrays, what every metric reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from musicgym.events import FIRST_NOTE, HOLD
+from musicgym.melody import Melody
+from musicgym.theory import SCALES
+
+__all__ = ["Pieces"]
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """N melodies of T steps.
+
+    Attributes:
+        events: (N, T) of the alphabet in `musicgym.events`.
+        low: (N,) the pitch of event 2.
+        tonic: (N,) pitch class of the tonic.
+        minor: (N,) whether the mode is minor.
+        masks: (N, T) chord tones as 12 bits of absolute pitch classes, 0 = no chord.
+    """
+
+    events: Ints
+    low: Ints
+    tonic: Ints
+    minor: Bools
+    masks: Ints
+
+    @staticmethod
+    def of(melodies: Sequence[Melody]) -> Pieces:
+        """Gather melodies of one length."""
+        if not melodies or len({len(m.events) for m in melodies}) > 1:
+            raise ValueError("metrics: melodies of one length are needed, at least one.")
+        masks = [np.repeat([c.mask for c in m.chords], m.steps_per_chord) for m in melodies]
+        return Pieces(
+            np.array([m.events for m in melodies], dtype=np.int64),
+            np.array([m.low for m in melodies], dtype=np.int64),
+            np.array([m.key.tonic for m in melodies], dtype=np.int64),
+            np.array([m.key.minor for m in melodies], dtype=np.bool_),
+            np.array(masks, dtype=np.int64),
+        )
+
+    @cached_property
+    def struck(self) -> Bools:
+        """(N, T) whether a note is struck."""
+        return self.events >= FIRST_NOTE
+
+    @cached_property
+    def _last(self) -> Ints:
+        """(N, T) the step of the last event that is not a hold, -1 before the first."""
+        steps = np.where(self.events != HOLD, np.arange(self.events.shape[1]), -1)
+        return np.maximum.accumulate(steps, axis=1)
+
+    @cached_property
+    def sounding(self) -> Bools:
+        """(N, T) whether a note sounds."""
+        return np.take_along_axis(self.struck, np.maximum(self._last, 0), 1) & (self._last >= 0)
+
+    @cached_property
+    def pitch(self) -> Ints:
+        """(N, T) the sounding pitch, 0 in silence."""
+        events = np.take_along_axis(self.events, np.maximum(self._last, 0), 1)
+        return np.where(self.sounding, events - FIRST_NOTE + self.low[:, None], 0)
+
+    @cached_property
+    def in_scale(self) -> Bools:
+        """(N, T) whether the pitch class is in the key; in minor with the raised 6th and 7th."""
+        scales = np.zeros((2, 12), np.bool_)
+        scales[0, list(SCALES["major"])] = True
+        scales[1, [*SCALES["minor"], 9, 11]] = True
+        degree = (self.pitch - self.tonic[:, None]) % 12
+        inside: Bools = scales[self.minor.astype(np.int64)[:, None], degree]
+        return inside
+
+    @cached_property
+    def notes(self) -> list[Ints]:
+        """The pitches struck, in order, for each melody."""
+        return [p[s] for p, s in zip(self.pitch, self.struck, strict=True)]
