@@ -5,22 +5,12 @@ Reference: Mnih et al. 2016 (arXiv 1602.01783), synchronous, with generalised ad
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from .learning import Batch, Learner, LearningConfig
+from .learning import Batch, Learner
 
-__all__ = ["A2CConfig", "policy_gradient", "update"]
-
-
-@dataclass(frozen=True)
-class A2CConfig(LearningConfig):
-    """A2C's settings: those it shares with PPO, with defaults of its own."""
-
-    learning_rate: float = 2e-3
-    lam: float = 0.95
+__all__ = ["policy_gradient", "update"]
 
 
 def policy_gradient(log_p: Tensor, advantage: Tensor) -> Tensor:

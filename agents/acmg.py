@@ -21,24 +21,27 @@ from musicgym.theory import Key, parse_pitch
 from musicgym.vector_env import MelodyComposeVectorEnv
 
 from . import a2c, checkpoints, ppo
-from .actor_critic import ActorCritic, ActorCriticConfig
+from .actor_critic import ActorCritic
 from .checkpoints import CheckpointError
-from .kl_control import KLConfig
-from .learning import Learner, LearningConfig, Report
-from .melody_lstm import MelodyLSTM, MelodyLSTMConfig
-from .policy import Sampling
-from .pretraining import PretrainConfig, pretrain
+from .configs import (
+    DEFAULT_LEARNING,
+    A2CConfig,
+    ActorCriticConfig,
+    KLConfig,
+    LearningConfig,
+    MelodyLSTMConfig,
+    PPOConfig,
+    PretrainConfig,
+    Sampling,
+)
+from .learning import Learner, Report
+from .melody_lstm import MelodyLSTM
+from .pretraining import pretrain
 from .rollout import Rollout, play
 
 __all__ = ["ACMG", "ACMGConfig", "Composed"]
 
-ALGORITHMS = {"ppo": (ppo.PPOConfig, ppo.update), "a2c": (a2c.A2CConfig, a2c.update)}
-
-
-def _default_learning() -> LearningConfig:
-    return ppo.PPOConfig(
-        total_steps=2_000_000, learning_rate=5e-4, kl=KLConfig(beta=0.5, target=0.13)
-    )
+ALGORITHMS = {"ppo": (PPOConfig, ppo.update), "a2c": (A2CConfig, a2c.update)}
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,12 @@ class ACMGConfig:
     num_envs: int = 128
     model: ActorCriticConfig = field(default_factory=ActorCriticConfig)
     pretraining: PretrainConfig | None = field(default_factory=PretrainConfig)
-    learning: LearningConfig = field(default_factory=_default_learning)
+    learning: LearningConfig = DEFAULT_LEARNING
 
     @property
     def algorithm(self) -> str:
         """``"ppo"`` or ``"a2c"``."""
-        return "ppo" if isinstance(self.learning, ppo.PPOConfig) else "a2c"
+        return "ppo" if isinstance(self.learning, PPOConfig) else "a2c"
 
     def task(self, progression: str = "random") -> Task:
         """Return the task of training, in C major and A minor."""
@@ -176,6 +179,13 @@ class ACMG:
         self.model.actor.load_state_dict(self.prior.state_dict())
         self.facts |= {"corpus": corpus.fingerprint, "pretraining": figures}
         return figures
+
+    def start_from(self, other: ACMG) -> None:
+        """Take the prior of another agent of the same size, and start from it."""
+        if other.prior is None:
+            raise ValueError("start_from: the other agent has no prior.")
+        self.prior, self.facts = other.prior, dict(other.facts)
+        self.model.actor.load_state_dict(other.prior.state_dict())
 
     def learn(
         self, report: Report = lambda _: None, checkpoint: Path | None = None, every: int = 20

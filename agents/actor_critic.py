@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import cast
 
 from torch import Tensor, nn
 
-from .melody_lstm import Embedding, MelodyLSTM, MelodyLSTMConfig
+from .configs import ActorCriticConfig
+from .melody_lstm import Embedding, MelodyLSTM
 
-__all__ = ["ActorCritic", "ActorCriticConfig"]
-
-
-@dataclass(frozen=True)
-class ActorCriticConfig:
-    """The sizes of an actor-critic.
-
-    Attributes:
-        actor: the size of the Melody_LSTM.
-        critic_hidden: width of the separate critic's two layers.
-        shared: let the value be a linear readout of the actor's LSTM instead.
-    """
-
-    actor: MelodyLSTMConfig = field(default_factory=MelodyLSTMConfig)
-    critic_hidden: int = 128
-    shared: bool = False
+__all__ = ["ActorCritic"]
 
 
 class ActorCritic(nn.Module):

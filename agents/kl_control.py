@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["KLConfig", "adapt", "kl_divergence"]
+from .configs import KLConfig
 
-
-@dataclass(frozen=True)
-class KLConfig:
-    """The price of leaving the prior.
-
-    Attributes:
-        beta: reward taken for each nat of KL a step; 0 leaves the prior out.
-        target: nats a step that beta is adapted to; None keeps beta fixed.
-    """
-
-    beta: float = 0.0
-    target: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if not self.beta >= 0:
-            raise ValueError(f"kl.beta: {self.beta!r} is not 0 or more.")
-        if self.target is not None and not (self.target > 0 and self.beta > 0):
-            raise ValueError("kl.target: it must be above 0, with a kl.beta above 0 to start from.")
+__all__ = ["adapt", "kl_divergence"]
 
 
 def kl_divergence(logits: Tensor, prior: Tensor) -> Tensor:

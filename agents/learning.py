@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +19,8 @@ from musicgym.vector_env import MelodyComposeVectorEnv
 
 from .actor_critic import ActorCritic
 from .advantages import ReturnScale, gae
-from .kl_control import KLConfig, adapt, kl_divergence
+from .configs import LearningConfig
+from .kl_control import adapt, kl_divergence
 from .melody_lstm import MelodyLSTM
 from .policy import masked
 from .rollout import Rollout, play, ringing_column
@@ -27,42 +28,6 @@ from .rollout import Rollout, play, ringing_column
 __all__ = ["Batch", "Learner", "LearningConfig", "Report", "Update"]
 
 Report = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class LearningConfig:
-    """What PPO and A2C have in common.
-
-    Attributes:
-        total_steps: environment steps of the whole run.
-        learning_rate: of Adam at the start; it falls in a half cosine to a tenth.
-        gamma: discount; 1 suits melodies of fixed length.
-        lam: lambda of the generalised advantage.
-        value_weight: weight of the value loss.
-        entropy_weight: weight of the entropy bonus.
-        max_grad_norm: gradients are clipped to this norm.
-        kl: the price of leaving the prior.
-        seed: fixes the run.
-    """
-
-    total_steps: int = 1_000_000
-    learning_rate: float = 1e-3
-    gamma: float = 1.0
-    lam: float = 0.95
-    value_weight: float = 0.5
-    entropy_weight: float = 0.0
-    max_grad_norm: float = 0.5
-    kl: KLConfig = field(default_factory=KLConfig)
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name, low, high in (("gamma", 0, 1), ("lam", 0, 1)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not from {low} to {high}.")
-        for name in ("total_steps", "learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not above 0.")
 
 
 class Batch(NamedTuple):
@@ -218,7 +183,7 @@ class Learner:
             self.beta / spread,
         )
         entropy = -(log_p.exp() * log_p).sum(-1).mean()
-        explained = 1 - float((advantage.var() / ((advantage + values).var() + 1e-8)))
+        explained = 1 - float(advantage.var() / ((advantage + values).var() + 1e-8))
         return batch, {
             "kl": float(kl.mean()),
             "entropy": float(entropy),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -10,24 +9,11 @@ from torch import Tensor, nn
 
 from musicgym.dynamics import Episodes
 
-__all__ = ["Embedding", "MelodyLSTM", "MelodyLSTMConfig"]
+from .configs import MelodyLSTMConfig
+
+__all__ = ["Embedding", "MelodyLSTM"]
 
 LSTMState = tuple[tuple[Tensor, Tensor], ...]  # (h, c) a layer, each (B, H)
-
-
-@dataclass(frozen=True)
-class MelodyLSTMConfig:
-    """The size of a Melody_LSTM.
-
-    Attributes:
-        hidden: width of the embedding and of each layer (H).
-        layers: LSTM layers.
-        dropout: share of the features dropped before and after the LSTM in pretraining.
-    """
-
-    hidden: int = 128
-    layers: int = 1
-    dropout: float = 0.3
 
 
 class Embedding(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -10,7 +9,9 @@ from torch import Tensor
 
 from musicgym.dynamics import Episodes
 
-__all__ = ["Policy", "Sampling", "masked", "sample"]
+from .configs import Sampling
+
+__all__ = ["Policy", "masked", "sample"]
 
 
 class Policy(Protocol):
@@ -25,30 +26,6 @@ class Policy(Protocol):
 
     def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return logits (B, A) and the next state. The rollout applies the event mask."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How events are drawn from logits.
-
-    Attributes:
-        temperature: divides the logits; 0 takes the most likely event.
-        top_k: keep the k most likely events; 0 keeps all.
-        top_p: keep the fewest events whose probabilities sum to this; 1 keeps all.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if not self.temperature >= 0:
-            raise ValueError(f"temperature: {self.temperature!r} is not 0 or more.")
-        if self.top_k < 0:
-            raise ValueError(f"top_k: {self.top_k!r} is not 0 (all) or more.")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p: {self.top_p!r} does not lie above 0 and up to 1.")
 
 
 def masked(logits: Tensor, observation: Tensor, ringing: int) -> Tensor:

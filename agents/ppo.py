@@ -6,30 +6,15 @@ whole melodies and one fused LSTM call replays each from its start: no hidden st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from .learning import Batch, Learner, LearningConfig
+from .configs import PPOConfig
+from .learning import Batch, Learner
 
-__all__ = ["PPOConfig", "clipped_surrogate", "update"]
-
-
-@dataclass(frozen=True)
-class PPOConfig(LearningConfig):
-    """PPO's own settings.
-
-    Attributes:
-        clip: how far the probability ratio may move, in either direction.
-        epochs: passes over the episodes of an iteration.
-        minibatches: gradient steps a pass.
-    """
-
-    clip: float = 0.2
-    epochs: int = 3
-    minibatches: int = 4
+__all__ = ["clipped_surrogate", "update"]
 
 
 def clipped_surrogate(log_p: Tensor, before: Tensor, advantage: Tensor, clip: float) -> Tensor:

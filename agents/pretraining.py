@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,33 +17,11 @@ from musicgym.observation import layout, observe
 from musicgym.select import count_bits
 from musicgym.task import Task, chord_masks
 
-from .melody_lstm import MelodyLSTM, MelodyLSTMConfig
+from .configs import PretrainConfig
+from .melody_lstm import MelodyLSTM
 from .policy import masked
 
-__all__ = ["Lessons", "PretrainConfig", "lessons", "likelihood", "pretrain"]
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """How Melody_LSTM is pretrained.
-
-    Attributes:
-        model: its size.
-        epochs: passes over the training windows.
-        batch: windows a step.
-        learning_rate: peak of the one-cycle schedule.
-        weight_decay: of AdamW.
-        hop: bars from one training window to the next.
-        seed: fixes weights, order and dropout.
-    """
-
-    model: MelodyLSTMConfig = field(default_factory=MelodyLSTMConfig)
-    epochs: int = 32
-    batch: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    hop: int = 1
-    seed: int = 1
+__all__ = ["Lessons", "lessons", "likelihood", "pretrain"]
 
 
 class Lessons(NamedTuple):

@@ -13,7 +13,8 @@ from musicgym.observation import layout
 from musicgym.reward import PolicyTerm
 from musicgym.vector_env import MelodyComposeVectorEnv
 
-from .policy import Policy, Sampling, masked, sample
+from .configs import Sampling
+from .policy import Policy, masked, sample
 
 __all__ = ["Rollout", "play", "ringing_column"]
 

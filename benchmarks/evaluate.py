@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import gymnasium as gym
 import torch
 
+from musicgym.agents.acmg import ACMG
+from musicgym.agents.configs import Sampling
+from musicgym.agents.heuristics import HeldTonic, NearestChordTone, UniformRandom
 from musicgym.agents.kl_control import kl_divergence
 from musicgym.agents.melody_lstm import MelodyLSTM
-from musicgym.agents.policy import Policy, Sampling, masked
+from musicgym.agents.policy import Policy, masked
 from musicgym.agents.rollout import Rollout, play, ringing_column
 from musicgym.corpus.dataset import LOW, Corpus, windows
 from musicgym.melody import Melody
@@ -20,7 +24,7 @@ from musicgym.vector_env import MelodyComposeVectorEnv
 from .metrics.acmg import METRICS, table
 from .metrics.pieces import Pieces
 
-__all__ = ["Row", "corpus_melodies", "evaluate", "markdown"]
+__all__ = ["Row", "corpus_melodies", "evaluate", "markdown", "replay", "rows_of"]
 
 Row = dict[str, float]
 #: Far from any seed of training, so that evaluation draws its own episodes.
@@ -71,7 +75,7 @@ def evaluate(
 
 @torch.no_grad()
 def distance(policy: MelodyLSTM, prior: MelodyLSTM, rollout: Rollout, ringing: int) -> Row:
-    """Return the KL to the prior and the entropy of a policy, nats a step, over its own episodes."""
+    """Return a policy's KL to the prior and its entropy, nats a step, over its own episodes."""
     seen = rollout.observation
     logits, other = (masked(model.whole(seen), seen, ringing) for model in (policy, prior))
     log_p = logits.log_softmax(-1)
@@ -96,3 +100,45 @@ def markdown(rows: Sequence[tuple[str, Row]]) -> str:
     lines = [f"| system | {' | '.join(heads)} |", "|---" * (len(names) + 1) + "|"]
     lines += [f"| {title} | {' | '.join(cell(n, row) for n in names)} |" for title, row in rows]
     return "\n".join(lines)
+
+
+def rows_of(agent: ACMG, corpus: Corpus, split: str, count: int) -> list[tuple[str, Row]]:
+    """Return the rows of an agent on held-out progressions: corpus, simple policies, prior, agent.
+
+    The human row's return is what the same reward pays for the corpus's own melodies.
+    """
+    envs = agent.config.envs(f"corpus:{agent.config.corpus}/{split}", count)
+    human = corpus_melodies(corpus, split, envs.task)
+    rows = [("corpus", {"return": replay(envs, human), **table(Pieces.of(human))})]
+    policies: list[tuple[str, Policy]] = [
+        ("uniform random", UniformRandom(envs.task)),
+        ("held tonic", HeldTonic(envs.task)),
+        ("nearest chord tone", NearestChordTone(envs.task)),
+    ]
+    if agent.prior is not None:
+        policies.append(("Melody_LSTM", agent.prior))
+    policies.append((f"ACMG ({agent.config.algorithm.upper()})", agent.model.actor))
+    return rows + [(name, evaluate(envs, policy, agent.prior)[0]) for name, policy in policies]
+
+
+def replay(envs: MelodyComposeVectorEnv, melodies: Sequence[Melody]) -> float:
+    """Return the mean return that the environments' reward pays for melodies over their chords."""
+    total = 0.0
+    for melody in melodies:
+        env = gym.make(
+            "MelodyCompose-v0",
+            bars=envs.task.bars,
+            steps_per_beat=melody.steps_per_beat,
+            meter=melody.meter,
+            key=melody.key.name,
+            progression=[chord.symbol() for chord in melody.chords],
+            chords_per_bar=envs.task.steps_per_bar // melody.steps_per_chord,
+            pitch_range=(melody.low, melody.low + envs.task.high - envs.task.low),
+            rewards={
+                **{t.name: t.weight for t in envs.reward.terms if t.name != "state_variance"},
+                "scoring": envs.reward.readings.scoring,
+            },
+        )
+        env.reset(seed=0)
+        total += sum(float(env.step(event)[1]) for event in melody.events)
+    return total / len(melodies)

@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from .events import Note, to_notes
+from .events import FIRST_NOTE, HOLD, REST, Note, to_notes
 from .meters import METERS
-from .theory import Chord, Key, pitch_name
+from .theory import Chord, Key, parse_pitch, pitch_name
 
-__all__ = ["Melody"]
+__all__ = ["Melody", "parse_events"]
 
 
 @dataclass(frozen=True)
@@ -145,3 +145,26 @@ class Melody:
         from .export import save
 
         return save(self, Path(path), tempo=tempo)
+
+
+def parse_events(text: str, low: int, high: int) -> list[int]:
+    """Read events as `Melody.bars` writes them: note names, ``.`` to hold and ``-`` to rest.
+
+    >>> parse_events("C4 . E4 -", low=60, high=72)
+    [2, 0, 6, 1]
+
+    Raises:
+        ValueError: a token is none of these, or a note lies outside the range.
+    """
+    events = []
+    for token in text.replace("|", " ").split():
+        if token in (".", "-"):
+            events.append(HOLD if token == "." else REST)
+            continue
+        pitch = parse_pitch(token)
+        if not low <= pitch <= high:
+            raise ValueError(
+                f"opening: {token} lies outside {pitch_name(low)} to {pitch_name(high)}."
+            )
+        events.append(pitch - low + FIRST_NOTE)
+    return events

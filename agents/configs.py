@@ -1,0 +1,179 @@
+"""Every setting of an agent, typed, with its sentence. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = [
+    "DEFAULT_LEARNING",
+    "A2CConfig",
+    "ActorCriticConfig",
+    "KLConfig",
+    "LearningConfig",
+    "MelodyLSTMConfig",
+    "PPOConfig",
+    "PretrainConfig",
+    "Sampling",
+]
+
+
+@dataclass(frozen=True)
+class MelodyLSTMConfig:
+    """The size of a Melody_LSTM.
+
+    Attributes:
+        hidden: width of the embedding and of each layer (H).
+        layers: LSTM layers.
+        dropout: share of the features dropped before and after the LSTM in pretraining.
+    """
+
+    hidden: int = 128
+    layers: int = 1
+    dropout: float = 0.3
+
+
+@dataclass(frozen=True)
+class ActorCriticConfig:
+    """The sizes of an actor-critic.
+
+    Attributes:
+        actor: the size of the Melody_LSTM.
+        critic_hidden: width of the separate critic's two layers.
+        shared: let the value be a linear readout of the actor's LSTM instead.
+    """
+
+    actor: MelodyLSTMConfig = field(default_factory=MelodyLSTMConfig)
+    critic_hidden: int = 128
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """How Melody_LSTM is pretrained.
+
+    Attributes:
+        model: its size.
+        epochs: passes over the training windows.
+        batch: windows a step.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: of AdamW.
+        hop: bars from one training window to the next.
+        seed: fixes weights, order and dropout.
+    """
+
+    model: MelodyLSTMConfig = field(default_factory=MelodyLSTMConfig)
+    epochs: int = 32
+    batch: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    hop: int = 1
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class KLConfig:
+    """The price of leaving the prior.
+
+    Attributes:
+        beta: reward taken for each nat of KL a step; 0 leaves the prior out.
+        target: nats a step that beta is adapted to; None keeps beta fixed.
+    """
+
+    beta: float = 0.0
+    target: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not self.beta >= 0:
+            raise ValueError(f"kl.beta: {self.beta!r} is not 0 or more.")
+        if self.target is not None and not (self.target > 0 and self.beta > 0):
+            raise ValueError("kl.target: it must be above 0, with a kl.beta above 0 to start from.")
+
+
+@dataclass(frozen=True)
+class LearningConfig:
+    """What PPO and A2C have in common.
+
+    Attributes:
+        total_steps: environment steps of the whole run.
+        learning_rate: of Adam at the start; it falls in a half cosine to a tenth.
+        gamma: discount; 1 suits melodies of fixed length.
+        lam: lambda of the generalised advantage.
+        value_weight: weight of the value loss.
+        entropy_weight: weight of the entropy bonus.
+        max_grad_norm: gradients are clipped to this norm.
+        kl: the price of leaving the prior.
+        seed: fixes the run.
+    """
+
+    total_steps: int = 1_000_000
+    learning_rate: float = 1e-3
+    gamma: float = 1.0
+    lam: float = 0.95
+    value_weight: float = 0.5
+    entropy_weight: float = 0.0
+    max_grad_norm: float = 0.5
+    kl: KLConfig = field(default_factory=KLConfig)
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, low, high in (("gamma", 0, 1), ("lam", 0, 1)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is not from {low} to {high}.")
+        for name in ("total_steps", "learning_rate", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is not above 0.")
+
+
+@dataclass(frozen=True)
+class PPOConfig(LearningConfig):
+    """PPO's own settings.
+
+    Attributes:
+        clip: how far the probability ratio may move, in either direction.
+        epochs: passes over the episodes of an iteration.
+        minibatches: gradient steps a pass.
+    """
+
+    clip: float = 0.2
+    epochs: int = 3
+    minibatches: int = 4
+
+
+@dataclass(frozen=True)
+class A2CConfig(LearningConfig):
+    """A2C's settings: those it shares with PPO, with defaults of its own."""
+
+    learning_rate: float = 2e-3
+    lam: float = 0.95
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How events are drawn from logits.
+
+    Attributes:
+        temperature: divides the logits; 0 takes the most likely event.
+        top_k: keep the k most likely events; 0 keeps all.
+        top_p: keep the fewest events whose probabilities sum to this; 1 keeps all.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature: {self.temperature!r} is not 0 or more.")
+        if self.top_k < 0:
+            raise ValueError(f"top_k: {self.top_k!r} is not 0 (all) or more.")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p: {self.top_p!r} does not lie above 0 and up to 1.")
+
+
+#: How the default agent learns: held to its prior at 0.13 nats a step.
+DEFAULT_LEARNING = PPOConfig(
+    total_steps=2_000_000, learning_rate=1e-3, kl=KLConfig(beta=0.5, target=0.13)
+)

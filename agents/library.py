@@ -1,0 +1,73 @@
+"""The library: where trained agents are kept, found by name, and made where they are missing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from musicgym.corpus.dataset import Corpus
+from musicgym.files import cache_folder
+
+from .acmg import ACMG, ACMGConfig
+from .configs import LearningConfig
+from .learning import Report
+
+__all__ = ["agent_path", "obtain", "prior_path"]
+
+Stage = Callable[[str, int], Report]  # a stage's name and length -> where to report its progress
+
+
+def prior_path(config: ACMGConfig, fingerprint: str) -> Path:
+    """Return where the pretrained prior of a configuration is kept."""
+    bare = replace(config, rewards="", progressions=(), num_envs=0, learning=LearningConfig())
+    return _path("prior", config, bare.to_json() + fingerprint)
+
+
+def agent_path(config: ACMGConfig, fingerprint: str) -> Path:
+    """Return where the agent of a configuration is kept."""
+    return _path(config.algorithm, config, config.to_json() + fingerprint)
+
+
+def _path(kind: str, config: ACMGConfig, content: str) -> Path:
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    meter = config.meter.replace("/", "-")
+    name = f"{kind}-{meter}-grid{config.steps_per_beat}-{digest}.safetensors"
+    return cache_folder("agents") / name
+
+
+def obtain(
+    config: ACMGConfig, corpus: Corpus, stage: Stage, path: Path | None = None
+) -> tuple[ACMG, Path]:
+    """Return the agent of a configuration, trained: found, gone on with, or made.
+
+    Args:
+        config: the agent.
+        corpus: what its prior learns from.
+        stage: called at the start of ``"pretrain"`` and ``"learn"`` with their length.
+        path: where the agent is kept; in the user's cache by default.
+
+    Raises:
+        CheckpointError: a file that is found is corrupt or does not fit.
+    """
+    path = path or agent_path(config, corpus.fingerprint)
+    agent = ACMG.load(path) if path.exists() else with_prior(config, corpus, stage)
+    if not agent.finished:
+        steps = agent.config.learning.total_steps
+        agent.learn(stage("learn", steps), checkpoint=path)
+    return agent, path
+
+
+def with_prior(config: ACMGConfig, corpus: Corpus, stage: Stage) -> ACMG:
+    """Return an agent that has learned from the corpus but not yet from the rules."""
+    if config.pretraining is None:
+        return ACMG(config)
+    path = prior_path(config, corpus.fingerprint)
+    agent = ACMG(config)
+    if path.exists():
+        agent.start_from(ACMG.load(path))
+    else:
+        agent.pretrain(corpus, stage("pretrain", config.pretraining.epochs))
+        agent.save(path)
+    return agent

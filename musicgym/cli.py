@@ -1,0 +1,390 @@
+"""The command line: ``musicgym data | pretrain | train | compose | evaluate | bench``."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro import conf
+
+from musicgym.agents.configs import DEFAULT_LEARNING, A2CConfig, KLConfig, PPOConfig
+
+if TYPE_CHECKING:
+    from musicgym.agents.acmg import ACMG, ACMGConfig, Composed
+    from musicgym.agents.library import Stage
+    from musicgym.corpus.dataset import Corpus
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Prepare a corpus: read, label, transpose, split by tune, and keep it in the cache.
+
+    Attributes:
+        corpus: which one.
+        steps_per_beat: grid slots a beat: 1, 2 or 4.
+        jobs: processes that read in parallel.
+    """
+
+    corpus: str = "chorales"
+    steps_per_beat: int = 2
+    jobs: int = os.cpu_count() or 1
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.corpus import dataset
+
+        made = dataset.prepare(self.corpus, steps_per_beat=self.steps_per_beat, jobs=self.jobs)
+        print(dataset.summary(made))
+
+
+@dataclass(frozen=True)
+class Import:
+    """Import a folder of MIDI, MusicXML, ABC, CSV or JSON files as a corpus.
+
+    Attributes:
+        path: the folder, or one file.
+        name: name of the corpus; the folder's by default.
+        steps_per_beat: grid slots a beat: 1, 2 or 4.
+    """
+
+    path: conf.Positional[Path]
+    name: str | None = None
+    steps_per_beat: int = 2
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.corpus.files import import_folder
+
+        print(import_folder(self.path, name=self.name, steps_per_beat=self.steps_per_beat))
+
+
+@dataclass(frozen=True)
+class Data:
+    """Prepare or import corpora."""
+
+    action: (
+        Annotated[Prepare, conf.subcommand("prepare")]
+        | Annotated[Import, conf.subcommand("import")]
+    )
+
+    def run(self) -> None:
+        """Run the command."""
+        self.action.run()
+
+
+@dataclass(frozen=True)
+class Training:
+    """What fixes an agent, apart from its learning.
+
+    Attributes:
+        corpus: corpus of the prior and of the progressions.
+        meter: 2/4, 3/4, 4/4 or 6/8.
+        steps_per_beat: grid slots a beat: 1, 2 or 4.
+        bars: bars of a training melody.
+        device: cpu, or cuda.
+    """
+
+    corpus: str = "chorales"
+    meter: str = "4/4"
+    steps_per_beat: int = 2
+    bars: int = 8
+    device: str = "cpu"
+
+    def config(self, **changes: Any) -> ACMGConfig:
+        """Return the configuration of the agent."""
+        from musicgym.agents.acmg import ACMGConfig
+
+        practice = (f"corpus:{self.corpus}/train", "random")
+        return ACMGConfig(
+            corpus=self.corpus,
+            meter=self.meter,
+            steps_per_beat=self.steps_per_beat,
+            bars=self.bars,
+            progressions=practice,
+            **changes,
+        )
+
+    def data(self) -> Corpus:
+        """Return the corpus, prepared if it is not yet."""
+        from musicgym.corpus.dataset import prepare
+
+        return prepare(self.corpus, steps_per_beat=self.steps_per_beat, jobs=os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Pretrain(Training):
+    """Pretrain Melody_LSTM, the prior, on a corpus.
+
+    Attributes:
+        out: where to write it; the library by default.
+    """
+
+    out: Path | None = None
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.agents.library import prior_path, with_prior
+
+        corpus, config = self.data(), self.config()
+        agent = with_prior(config, corpus, _stages(None))
+        path = self.out or prior_path(config, corpus.fingerprint)
+        if self.out:
+            agent.save(path)
+        for name, value in agent.facts["pretraining"].items():
+            print(f"{name:20} {value:.4f}")
+        print(path)
+
+
+@dataclass(frozen=True)
+class Train(Training):
+    """Train ACMG by PPO or A2C; a run that was stopped goes on where it stood.
+
+    Attributes:
+        algorithm: ppo or a2c.
+        rewards: a preset: acmg, acmg_no_theory, acmg_no_chords, acmg_literal, balanced.
+        num_envs: melodies an iteration.
+        out: where to write the agent; the library by default.
+        log: folder for TensorBoard; none by default.
+        pretrained: start from Melody_LSTM; random weights otherwise.
+        ppo: PPO's settings.
+        a2c: A2C's settings.
+    """
+
+    algorithm: conf.Positional[Literal["ppo", "a2c"]] = "ppo"
+    rewards: str = "balanced"
+    num_envs: int | None = None
+    out: Path | None = None
+    log: Path | None = None
+    pretrained: bool = True
+    ppo: PPOConfig = DEFAULT_LEARNING
+    a2c: A2CConfig = field(default_factory=lambda: A2CConfig(kl=KLConfig(0.5, 0.13)))
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.agents.library import obtain
+
+        given: dict[str, Any] = {} if self.pretrained else {"pretraining": None}
+        if self.num_envs or self.algorithm == "a2c":
+            given["num_envs"] = self.num_envs or 16
+        learning = self.ppo if self.algorithm == "ppo" else self.a2c
+        config = self.config(rewards=self.rewards, learning=learning, **given)
+        _, path = obtain(config, self.data(), _stages(self.log), self.out)
+        print(path)
+
+
+@dataclass(frozen=True)
+class Compose(Training):
+    """Compose melodies over a progression; the agent is trained first where there is none.
+
+    Attributes:
+        key: such as "C major", "D minor", "Bb major".
+        progression: roman numerals or chord symbols; they repeat and must divide the bars evenly.
+        chords_per_bar: chords a bar.
+        bars: bars of a melody.
+        count: how many melodies.
+        seed: fixes the melodies.
+        out: folder for the files.
+        agent: a checkpoint to compose with; the default agent of the meter and grid otherwise.
+        temperature: below 1 is safer, above 1 bolder.
+        top_k: keep the k most likely events; 0 keeps all.
+        top_p: keep the fewest events with this probability.
+        opening: events to go on from, such as "C5 . E5 . G5 . . -" (. holds, - rests).
+        tempo: quarter notes a minute.
+    """
+
+    key: str = "C major"
+    progression: str = "I V vi IV"
+    chords_per_bar: int = 1
+    count: int = 1
+    seed: int = 1
+    out: Path = Path("out")
+    agent: Path | None = None
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    opening: str = ""
+    tempo: float = 100.0
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.agents.acmg import ACMG
+        from musicgym.agents.configs import Sampling
+        from musicgym.export import save_all
+        from musicgym.melody import parse_events
+        from musicgym.theory import Key, parse_pitch
+
+        name = f"acmg-{Key.parse(self.key).name.replace(' ', '-').replace('#', 's').lower()}"
+        sampling = Sampling(self.temperature, self.top_k, self.top_p)
+        agent = ACMG.load(self.agent, self.device) if self.agent else self._trained()
+        low, high = (parse_pitch(p) + agent.shift(self.key) for p in agent.config.pitch_range)
+        made = agent.compose(
+            self.key,
+            self.progression,
+            bars=self.bars,
+            count=self.count,
+            seed=self.seed,
+            sampling=sampling,
+            opening=parse_events(self.opening, low, high),
+            chords_per_bar=self.chords_per_bar,
+        )
+        missing: list[str] = []
+        for number, piece in enumerate(made, 1):
+            stem = f"{name}-{self.seed}-{number}"
+            melody = replace(piece.melody, name=stem)
+            paths, missing = save_all(melody, self.out, stem, tempo=self.tempo)
+            print(_summary(replace(piece, melody=melody), paths))
+        for line in missing:
+            print(f"not written: {line}")
+
+    def _trained(self) -> ACMG:
+        """Return the default agent of the meter and grid, 8 bars long, trained if need be."""
+        from musicgym.agents.library import obtain
+
+        config = replace(self, bars=8).config()
+        asked = {"key": self.key, "bars": self.bars, "chords_per_bar": self.chords_per_bar}
+        config.envs(self.progression, 1, **asked)  # a mistake shows before the training
+        return obtain(config, self.data(), _stages(None))[0]
+
+
+def _summary(piece: Composed, paths: Sequence[Path]) -> str:
+    """Return a melody in note names, what each term paid, and the paths of its files."""
+    lines = [f"\n{piece.melody.name}  ({piece.melody.key.name})", piece.melody.bars(), ""]
+    lines += [f"  {name:18} {value:+8.2f}" for name, value in piece.paid.items()]
+    lines += [f"  {'reward':18} {piece.total:+8.2f}", ""]
+    return "\n".join([*lines, *(f"  {path}" for path in paths)])
+
+
+@dataclass(frozen=True)
+class Evaluate(Training):
+    """Measure an agent on held-out progressions, beside the corpus and simple policies.
+
+    Attributes:
+        agent: a checkpoint; the default agent of the meter and grid otherwise.
+        split: the progressions: train, validation or test.
+        count: melodies a row.
+        markdown: where to write the table; it is printed in any case.
+    """
+
+    agent: Path | None = None
+    split: str = "test"
+    count: int = 300
+    markdown: Path | None = None
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.agents.acmg import ACMG
+        from musicgym.agents.library import obtain
+        from musicgym.benchmarks.evaluate import markdown, rows_of
+        from musicgym.files import write_whole
+
+        corpus = self.data()
+        if self.agent:
+            agent = ACMG.load(self.agent, self.device)
+        else:
+            agent, _ = obtain(self.config(), corpus, _stages(None))
+        text = markdown(rows_of(agent, corpus, self.split, self.count))
+        print(text)
+        if self.markdown:
+            self.markdown.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.markdown, f"{text}\n".encode())
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure speed against named peers, in one interleaved run.
+
+    Attributes:
+        what: env (environments) or train (PPO against sb3-contrib's RecurrentPPO).
+        repeats: interleaved rounds; medians are printed.
+        json: where to write the figures with versions and hardware.
+    """
+
+    what: conf.Positional[Literal["env", "train"]] = "env"
+    repeats: int = 5
+    json: Path | None = None
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.benchmarks import throughput
+        from musicgym.files import write_whole
+
+        measure = throughput.environments if self.what == "env" else throughput.training
+        found = measure(repeats=self.repeats)
+        print(throughput.table(found))
+        if self.json:
+            self.json.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.json, throughput.as_json(found).encode())
+
+
+Command = (
+    Annotated[Data, conf.subcommand("data")]
+    | Annotated[Pretrain, conf.subcommand("pretrain")]
+    | Annotated[Train, conf.subcommand("train")]
+    | Annotated[Compose, conf.subcommand("compose")]
+    | Annotated[Evaluate, conf.subcommand("evaluate")]
+    | Annotated[Bench, conf.subcommand("bench")]
+)
+
+
+def _stages(log: Path | None) -> Stage:
+    """Return what shows the stages of training: a progress bar each, and TensorBoard if asked."""
+    from musicgym.agents import reporting
+
+    counters = {"pretrain": "epoch", "learn": "steps"}
+
+    def stage(name: str, total: int) -> Any:
+        bar = reporting.Bar(name, total, counters[name])
+        if log is None:
+            return bar
+        report, _ = reporting.tensorboard(log / name, counters[name])
+        return reporting.together(bar, report)
+
+    return stage
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn a user's mistake into a sentence and exit code 2, other ends into theirs."""
+    from musicgym.corpus.dataset import CorpusMissing
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        _quit("stopped; what was finished is kept: the same command goes on from there.", 130)
+    except (ValueError, CorpusMissing, FileNotFoundError) as error:
+        _quit(str(error), 2)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _quit(f"the disk is full: {error}; what was finished before is kept.", 1)
+        _quit(str(error), 1)
+
+
+def _quit(message: str, code: int) -> None:
+    print(f"\nmusicgym: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a user's mistake ends it with exit code 2."""
+    command = tyro.cli(
+        Command,
+        prog="musicgym",
+        description="Compose melodies over chord progressions, and train and measure agents.",
+        args=arguments,
+        config=(conf.OmitSubcommandPrefixes,),
+    )
+    with _errors():
+        command.run()
+
+
+if __name__ == "__main__":
+    main()
