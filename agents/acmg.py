@@ -121,9 +121,7 @@ class ACMGConfig:
         model = data["model"]
         model["actor"] = MelodyLSTMConfig(**model["actor"])
         if data["pretraining"]:
-            lessons = data["pretraining"]
-            lessons["model"] = MelodyLSTMConfig(**lessons["model"])
-            data["pretraining"] = PretrainConfig(**lessons)
+            data["pretraining"] = PretrainConfig(**data["pretraining"])
         data["pitch_range"] = tuple(data["pitch_range"])
         data["progressions"] = tuple(data["progressions"])
         known = {f.name for f in fields(ACMGConfig)}
@@ -175,7 +173,9 @@ class ACMG:
         if config is None:
             raise ValueError("pretraining: this agent's configuration has none.")
         task = self.config.task()
-        self.prior, figures = pretrain(corpus, task, config, report, self.device)
+        self.prior, figures = pretrain(
+            corpus, task, self.config.model.actor, config, report, self.device
+        )
         self.model.actor.load_state_dict(self.prior.state_dict())
         self.facts |= {"corpus": corpus.fingerprint, "pretraining": figures}
         return figures

@@ -52,7 +52,6 @@ class PretrainConfig:
     """How Melody_LSTM is pretrained.
 
     Attributes:
-        model: its size.
         epochs: passes over the training windows.
         batch: windows a step.
         learning_rate: peak of the one-cycle schedule.
@@ -61,7 +60,6 @@ class PretrainConfig:
         seed: fixes weights, order and dropout.
     """
 
-    model: MelodyLSTMConfig = field(default_factory=MelodyLSTMConfig)
     epochs: int = 32
     batch: int = 64
     learning_rate: float = 2e-3
@@ -96,7 +94,7 @@ class LearningConfig:
 
     Attributes:
         total_steps: environment steps of the whole run.
-        learning_rate: of Adam at the start; it falls in a half cosine to a tenth.
+        learning_rate: of Adam at the start; it falls in a half cosine to a fiftieth.
         gamma: discount; 1 suits melodies of fixed length.
         lam: lambda of the generalised advantage.
         value_weight: weight of the value loss.

@@ -20,6 +20,8 @@ _SURE = 1e4  # a logit this far above the others is a certainty
 class _Heuristic:
     """Knows the task and looks only at the episode's chords and at the observation."""
 
+    ties = "middle"
+
     def __init__(self, task: Task) -> None:
         """Keep the task and the places of the observation's parts."""
         self.task = task
@@ -36,10 +38,10 @@ class _Heuristic:
     def _nearest(self, allowed: Tensor, to: Tensor) -> Tensor:
         """Return the events (B,) that strike the allowed pitch (B, P) nearest to a pitch (B,).
 
-        Of two as near, the one nearer the middle of the tessitura.
+        Of two as near, the lower, or the one nearer the middle of the tessitura (`ties`).
         """
         pitches = torch.arange(self.task.low, self.task.high + 1)
-        middle = (pitches - self.middle).abs()
+        middle = (pitches - self.middle).abs() if self.ties == "middle" else 0
         distance = 128 * (pitches - to[:, None]).abs() + middle + torch.where(allowed, 0, 1 << 20)
         return distance.argmin(-1) + FIRST_NOTE
 
@@ -74,8 +76,14 @@ class HeldTonic(_Heuristic):
 class NearestChordTone(_Heuristic):
     """Plays the chord tone nearest to the last pitch; holds while it stays the same.
 
-    It starts from the middle of the tessitura.
+    It starts from the middle of the tessitura. Of two tones as near it takes the one nearer that
+    middle (``ties="middle"``), or the lower (``"lower"``), which drifts down out of the tessitura.
     """
+
+    def __init__(self, task: Task, ties: str = "middle") -> None:
+        """Keep the task and how ties are broken."""
+        super().__init__(task)
+        self.ties = ties
 
     def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the nearest chord tone of the span at each step."""

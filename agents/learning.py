@@ -123,13 +123,25 @@ class Learner:
             report(self.step())
 
     def step(self) -> dict[str, Any]:
-        """Run one iteration and return its figures."""
+        """Run one iteration and return its figures.
+
+        Interrupted in its middle (Ctrl-C), it leaves everything as it was before.
+        """
+        tensors, numbers = self.state()
+        before = {name: value.clone() for name, value in tensors.items()}
+        try:
+            return self._iterate()
+        except BaseException:
+            self.restore(before, numbers)
+            raise
+
+    def _iterate(self) -> dict[str, Any]:
         start = time.perf_counter()
         i, envs = self.iteration, self.envs[self.iteration % len(self.envs)]
         seed = (self.config.seed * 1_000_003 + i) * envs.num_envs
         share = i / self.iterations
         for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * (0.55 + 0.45 * math.cos(math.pi * share))
+            group["lr"] = self.config.learning_rate * (0.51 + 0.49 * math.cos(math.pi * share))
         device = next(self.model.parameters()).device
         rollout = play(envs, self.model.actor, seed, device=device, judge=True)
         batch, figures = self.price(rollout)

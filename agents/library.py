@@ -11,7 +11,7 @@ from musicgym.corpus.dataset import Corpus
 from musicgym.files import cache_folder
 
 from .acmg import ACMG, ACMGConfig
-from .configs import LearningConfig
+from .configs import ActorCriticConfig, LearningConfig
 from .learning import Report
 
 __all__ = ["agent_path", "obtain", "prior_path"]
@@ -21,7 +21,8 @@ Stage = Callable[[str, int], Report]  # a stage's name and length -> where to re
 
 def prior_path(config: ACMGConfig, fingerprint: str) -> Path:
     """Return where the pretrained prior of a configuration is kept."""
-    bare = replace(config, rewards="", progressions=(), num_envs=0, learning=LearningConfig())
+    learning, model = LearningConfig(), ActorCriticConfig(config.model.actor)
+    bare = replace(config, rewards="", progressions=(), num_envs=0, learning=learning, model=model)
     return _path("prior", config, bare.to_json() + fingerprint)
 
 

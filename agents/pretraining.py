@@ -17,7 +17,7 @@ from musicgym.observation import layout, observe
 from musicgym.select import count_bits
 from musicgym.task import Task, chord_masks
 
-from .configs import PretrainConfig
+from .configs import MelodyLSTMConfig, PretrainConfig
 from .melody_lstm import MelodyLSTM
 from .policy import masked
 
@@ -80,6 +80,7 @@ def evaluate(model: MelodyLSTM, data: Lessons, ringing: int) -> tuple[float, flo
 def pretrain(
     corpus: Corpus,
     task: Task,
+    size: MelodyLSTMConfig,
     config: PretrainConfig,
     report: Callable[[dict[str, Any]], None] = lambda _: None,
     device: str | torch.device = "cpu",
@@ -89,7 +90,8 @@ def pretrain(
     Args:
         corpus: prepared pieces on the task's grid.
         task: fixes the observation, the alphabet and the length of a window.
-        config: how.
+        size: of the model.
+        config: how it is trained.
         report: called after each epoch with the epoch, losses and learning rate.
         device: where to train.
 
@@ -103,7 +105,7 @@ def pretrain(
         Lessons(*(part.to(device) for part in lessons(corpus, split, task, hop)))
         for split, hop in (("train", config.hop), ("validation", 1), ("test", 1))
     )
-    model = MelodyLSTM(sizes, task.n_events, config.model).to(device)
+    model = MelodyLSTM(sizes, task.n_events, size).to(device)
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay)
     steps = config.epochs * math.ceil(len(train.events) / config.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, steps)

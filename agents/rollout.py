@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,13 +12,14 @@ from torch import Tensor
 
 from musicgym.dynamics import Episodes
 from musicgym.observation import layout
+from musicgym.options import read_options
 from musicgym.reward import PolicyTerm
 from musicgym.vector_env import MelodyComposeVectorEnv
 
 from .configs import Sampling
 from .policy import Policy, masked, sample
 
-__all__ = ["Rollout", "play", "ringing_column"]
+__all__ = ["Rollout", "one_thread", "play", "ringing_column"]
 
 
 class Rollout(NamedTuple):
@@ -42,6 +45,22 @@ def ringing_column(envs: MelodyComposeVectorEnv) -> int:
     return list(layout(envs.task)).index("ringing")
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread, and on as many as before afterwards.
+
+    The steps of a rollout are too small to share: threads that wait for each other made one 60
+    times slower where another program held the second core.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@one_thread()
 @torch.no_grad()
 def play(
     envs: MelodyComposeVectorEnv,
@@ -57,9 +76,13 @@ def play(
     The environments give ``"compact"`` observations and do not reset by themselves. With an
     opening in the options the policy hears it, and its events and zero rewards stand first. Policy
     terms pay only if `judge`: in training, not in returns that are compared.
+
+    Raises:
+        ValueError: an option is unknown or out of its range.
     """
+    given = read_options(options, envs.task, envs.num_envs).events
     generator = torch.Generator(device=device).manual_seed(seed)
-    opening = np.atleast_2d((options or {}).get("events", np.zeros((1, 0), np.int64)))
+    opening = np.zeros((1, 0), np.int64) if given is None else np.atleast_2d(given)
     rest = {k: v for k, v in (options or {}).items() if k != "events"}
     seen, _ = envs.reset(seed=seed, options=rest)
     steps, size, taught = envs.task.steps, envs.num_envs, opening.shape[-1]

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro import conf
 
-from musicgym.agents.configs import DEFAULT_LEARNING, A2CConfig, KLConfig, PPOConfig
+from musicgym.agents.configs import (
+    DEFAULT_LEARNING,
+    A2CConfig,
+    ActorCriticConfig,
+    KLConfig,
+    PPOConfig,
+    PretrainConfig,
+)
 
 if TYPE_CHECKING:
     from musicgym.agents.acmg import ACMG, ACMGConfig, Composed
@@ -90,6 +97,7 @@ class Training:
         meter: 2/4, 3/4, 4/4 or 6/8.
         steps_per_beat: grid slots a beat: 1, 2 or 4.
         bars: bars of a training melody.
+        practice: progressions to learn on in turn; by default the corpus's and common ones.
         device: cpu, or cuda.
     """
 
@@ -97,13 +105,14 @@ class Training:
     meter: str = "4/4"
     steps_per_beat: int = 2
     bars: int = 8
+    practice: tuple[str, ...] = ()
     device: str = "cpu"
 
     def config(self, **changes: Any) -> ACMGConfig:
         """Return the configuration of the agent."""
         from musicgym.agents.acmg import ACMGConfig
 
-        practice = (f"corpus:{self.corpus}/train", "random")
+        practice = self.practice or (f"corpus:{self.corpus}/train", "random")
         return ACMGConfig(
             corpus=self.corpus,
             meter=self.meter,
@@ -126,15 +135,19 @@ class Pretrain(Training):
 
     Attributes:
         out: where to write it; the library by default.
+        model: its size, as the actor.
+        prior: how it is pretrained.
     """
 
     out: Path | None = None
+    model: ActorCriticConfig = field(default_factory=ActorCriticConfig)
+    prior: PretrainConfig = field(default_factory=PretrainConfig)
 
     def run(self) -> None:
         """Run the command."""
         from musicgym.agents.library import prior_path, with_prior
 
-        corpus, config = self.data(), self.config()
+        corpus, config = self.data(), self.config(model=self.model, pretraining=self.prior)
         agent = with_prior(config, corpus, _stages(None))
         path = self.out or prior_path(config, corpus.fingerprint)
         if self.out:
@@ -155,6 +168,8 @@ class Train(Training):
         out: where to write the agent; the library by default.
         log: folder for TensorBoard; none by default.
         pretrained: start from Melody_LSTM; random weights otherwise.
+        model: the sizes of actor and critic.
+        prior: how Melody_LSTM is pretrained.
         ppo: PPO's settings.
         a2c: A2C's settings.
     """
@@ -165,6 +180,8 @@ class Train(Training):
     out: Path | None = None
     log: Path | None = None
     pretrained: bool = True
+    model: ActorCriticConfig = field(default_factory=ActorCriticConfig)
+    prior: PretrainConfig = field(default_factory=PretrainConfig)
     ppo: PPOConfig = DEFAULT_LEARNING
     a2c: A2CConfig = field(default_factory=lambda: A2CConfig(kl=KLConfig(0.5, 0.13)))
 
@@ -172,7 +189,8 @@ class Train(Training):
         """Run the command."""
         from musicgym.agents.library import obtain
 
-        given: dict[str, Any] = {} if self.pretrained else {"pretraining": None}
+        given: dict[str, Any] = {"model": self.model}
+        given["pretraining"] = self.prior if self.pretrained else None
         if self.num_envs or self.algorithm == "a2c":
             given["num_envs"] = self.num_envs or 16
         learning = self.ppo if self.algorithm == "ppo" else self.a2c

@@ -256,7 +256,7 @@ class Moment(NamedTuple):
 
     @classmethod
     def example(cls, **fields: Array) -> Moment:
-        """Return a struck C5 on the first beat over C major in the key of C, with other fields given.
+        """Return a struck C5 on the first beat over C major in C, with other fields given.
 
         >>> Moment.example(interval=12).has_interval
         True

@@ -62,16 +62,14 @@ def read_options(options: Mapping[str, Any] | None, task: Task, size: int = 0) -
             if key is None and task.key not in DRAWN_KEYS:
                 reference = Key.parse("C major" if mode == "major" else "A minor")
             chords[MODES.index(mode)] = task.spans(progression, mode, reference)
-    if "key" in options and not chords:
-        rows = (task.table.major_rows, len(task.table.roots) - task.table.major_rows)
-        for mode in MODES if key is None else (key.mode,):
-            if not rows[MODES.index(mode)]:
-                raise ValueError(
-                    f"options: key: {text!r}: {task.progression!r} has none in {mode}."
-                )
+    rows, majors = len(task.table.roots), task.table.major_rows
+    # a corpus may have one mode only; a given progression is read in both
+    drawn = -1 if chords or 0 < majors < rows else int(majors == 0)
+    if key is not None and not chords and not (majors if key.mode == "major" else rows - majors):
+        raise ValueError(f"options: {task.progression!r} has no progression for the key {text!r}.")
     return Options(
         tonic=DRAWN_KEYS[text] if key is None else key.tonic,
-        mode=-1 if key is None else MODES.index(key.mode),
+        mode=drawn if key is None else MODES.index(key.mode),
         chords=chords,
         events=_events(options.get("events"), task, size),
         weights=options.get("weights"),

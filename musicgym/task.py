@@ -92,7 +92,7 @@ class Task:
         _check_integer("bars", self.bars, 1, 128)
         if type(self.steps_per_beat) is not int or self.steps_per_beat not in GRIDS:
             raise ValueError(
-                f"steps_per_beat: {self.steps_per_beat!r} is not one of 1, 2, 4 (grid slots a beat)."
+                f"steps_per_beat: {self.steps_per_beat!r} is not one of 1, 2, 4 (slots a beat)."
             )
         if not isinstance(self.progression, str):
             if not isinstance(self.progression, Sequence):
@@ -115,7 +115,7 @@ class Task:
         low, high = self.comfortable
         if not self.low <= low <= high <= self.high:
             raise ValueError(
-                f"tessitura: {low} to {high} does not lie within the range {self.low} to {self.high}."
+                f"tessitura: {low} to {high} is not within the range {self.low} to {self.high}."
             )
         if self.chords_per_bar is not None:
             _check_integer("chords_per_bar", self.chords_per_bar, 1, self.steps_per_bar)
@@ -223,9 +223,11 @@ class Task:
                     self.spans(self._fitted(text), mode, _REFERENCE[mode] if drawn else None)
                     for text in texts
                 ]
-        for mode in self.modes:
-            if not rows[mode]:
-                raise ValueError(f"progression: {self.progression!r} has none in {mode}.")
+        if not any(rows[mode] for mode in self.modes):
+            raise ValueError(
+                f"progression: {self.progression!r} has none of {self.bars} bars of {self.meter} "
+                f"in {' or '.join(self.modes)}."
+            )
         stacked = np.array(rows["major"] + rows["minor"], dtype=np.int64)  # (P, 3, S)
         return ProgressionTable(
             stacked[:, 0], stacked[:, 1], stacked[:, 2], major_rows=len(rows["major"])

@@ -38,7 +38,7 @@ def acmg_literal(steps: int) -> dict[str, Any]:
 
 
 def balanced(steps: int) -> dict[str, Any]:
-    """The mix for melodies under a KL prior: no median line, a final tonic that grows with length."""
+    """The mix for use with a KL prior: no median line, a final tonic that grows with `steps`."""
     return {
         "chord_tone": {"weight": 1.0},
         "non_chord_tone": {"weight": 1.0},

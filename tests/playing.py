@@ -48,9 +48,9 @@ def random_events(n_events: int, steps: int, seed: int, size: int | None = None)
     rng = np.random.default_rng(seed)
     shape = (steps,) if size is None else (steps, size)
     some = rng.integers(-1, n_events + 1, shape)
-    near = rng.integers(n_events // 2, n_events // 2 + 4, shape)  # so that notes repeat
+    near = n_events // 2 + 4 * (rng.random(shape) < 0.2)  # so that notes repeat
     kind = rng.random(shape)
-    return np.where(kind < 0.4, 0, np.where(kind < 0.5, 1, np.where(kind < 0.75, near, some)))
+    return np.where(kind < 0.3, 0, np.where(kind < 0.4, 1, np.where(kind < 0.8, near, some)))
 
 
 def equal(a: Any, b: Any, path: str = "") -> None:

@@ -22,7 +22,13 @@ def test_where_on_numpy_chooses_elementwise_in_float64() -> None:
 @pytest.mark.parametrize(
     ("x", "y"),
     [(0.3, -0.5), (0.3, 0), (1, -0.6), (torch.tensor([7, 7]), 0.1), (0.1, torch.tensor([7, 7]))],
-    ids=["two floats", "float and int", "int and float", "integers and float", "float and integers"],
+    ids=[
+        "two floats",
+        "float and int",
+        "int and float",
+        "integers and float",
+        "float and integers",
+    ],
 )
 def test_where_on_torch_keeps_float64_wherever_a_float_takes_part(x: object, y: object) -> None:
     chosen = where(torch.tensor([True, False]), x, y)

@@ -15,7 +15,9 @@ from musicgym.theory import QUALITIES
     ("meter", "grid", "steps"),
     [("2/4", 1, 4), ("3/4", 2, 12), ("4/4", 4, 32), ("6/8", 2, 24)],
 )
-def test_an_episode_has_bars_times_beats_times_grid_steps(meter: str, grid: int, steps: int) -> None:
+def test_an_episode_has_bars_times_beats_times_grid_steps(
+    meter: str, grid: int, steps: int
+) -> None:
     assert Task(bars=2, progression="I", meter=meter, steps_per_beat=grid).steps == steps
 
 

@@ -37,7 +37,7 @@ class Scalar(NamedTuple):
 def build(c: Constants, reward: Reward, sizes: dict[str, int], flat: bool) -> Scalar:
     """Return the functions for a task's constants, a reward and the parts to observe.
 
-    The observation is the values of the parts, or if `flat` the places of the ones in their one-hot.
+    The observation is the values of the parts, or if `flat` the places of ones in their one-hot.
     Tables become tuples of Python numbers. Where a rule cannot be inlined, the text is called as it
     stands, with a warning that says which rule and why.
     """

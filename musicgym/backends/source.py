@@ -56,7 +56,7 @@ class Code(str):
 
 
 class Inliner:
-    """Collects the assignments that compute some outputs; `tables` are the arrays that they read."""
+    """Collects the assignments that compute some outputs; `tables` are the arrays they read."""
 
     def __init__(self) -> None:
         """Start with no assignments."""
