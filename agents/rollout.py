@@ -29,7 +29,7 @@ class Rollout(NamedTuple):
         observation: uint8 (B, T, F), before each step.
         events: int64 (B, T).
         rewards: float32 (B, T).
-        terms: float32 (B, T, K), raw values in the order of the environment's reward.
+        terms: float64 (B, T, K) on the CPU, raw values in the order of the environment's reward.
         episodes: what was fixed in the episodes.
     """
 
@@ -115,6 +115,6 @@ def play(
         observation,
         events,
         torch.from_numpy(rewards.T.astype(np.float32)).to(device),
-        torch.from_numpy(terms.transpose(1, 0, 2).astype(np.float32)).to(device),
+        torch.from_numpy(terms).transpose(0, 1),
         episodes,
     )

@@ -54,7 +54,8 @@ def theirs(hidden: int = HIDDEN, num_envs: int = ENVS) -> Measure:
     sb3 = require("sb3_contrib", "sb3", "the training benchmark")
     vec_env = require("stable_baselines3.common.vec_env", "sb3", "the training benchmark")
     envs = vec_env.DummyVecEnv([lambda: gym.make(ID) for _ in range(num_envs)])
-    steps = envs.envs[0].unwrapped.task.steps  # a rollout is one episode an environment, as ours
+    # A rollout is one episode an environment, as ours.
+    steps: int = envs.envs[0].unwrapped.task.steps
     frames = steps * num_envs
     model = sb3.RecurrentPPO(
         "MlpLstmPolicy",

@@ -122,6 +122,20 @@ class Training:
             **changes,
         )
 
+    def load(self, path: Path) -> ACMG:
+        """Return the agent of a checkpoint; its meter and grid must be those asked for."""
+        from musicgym.agents.acmg import ACMG
+
+        self.config().task()  # an unknown meter or grid shows here
+        agent = ACMG.load(path, self.device)
+        own = (agent.config.meter, agent.config.steps_per_beat)
+        if own != (self.meter, self.steps_per_beat):
+            raise ValueError(
+                f"agent: {path} plays {own[0]} with {own[1]} steps a beat; "
+                f"add --meter {own[0]} --steps-per-beat {own[1]}, or train another."
+            )
+        return agent
+
     def data(self) -> Corpus:
         """Return the corpus, prepared if it is not yet."""
         from musicgym.corpus.dataset import prepare
@@ -195,6 +209,7 @@ class Train(Training):
             given["num_envs"] = self.num_envs or 16
         learning = self.ppo if self.algorithm == "ppo" else self.a2c
         config = self.config(rewards=self.rewards, learning=learning, **given)
+        config.envs("random", 1)  # a mistake shows before the training
         _, path = obtain(config, self.data(), _stages(self.log), self.out)
         print(path)
 
@@ -234,7 +249,6 @@ class Compose(Training):
 
     def run(self) -> None:
         """Run the command."""
-        from musicgym.agents.acmg import ACMG
         from musicgym.agents.configs import Sampling
         from musicgym.export import save_all
         from musicgym.melody import parse_events
@@ -242,7 +256,7 @@ class Compose(Training):
 
         name = f"acmg-{Key.parse(self.key).name.replace(' ', '-').replace('#', 's').lower()}"
         sampling = Sampling(self.temperature, self.top_k, self.top_p)
-        agent = ACMG.load(self.agent, self.device) if self.agent else self._trained()
+        agent = self.load(self.agent) if self.agent else self._trained()
         low, high = (parse_pitch(p) + agent.shift(self.key) for p in agent.config.pitch_range)
         made = agent.compose(
             self.key,
@@ -299,14 +313,13 @@ class Evaluate(Training):
 
     def run(self) -> None:
         """Run the command."""
-        from musicgym.agents.acmg import ACMG
         from musicgym.agents.library import obtain
         from musicgym.benchmarks.evaluate import markdown, rows_of
         from musicgym.files import write_whole
 
         corpus = self.data()
         if self.agent:
-            agent = ACMG.load(self.agent, self.device)
+            agent = self.load(self.agent)
         else:
             agent, _ = obtain(self.config(), corpus, _stages(None))
         text = markdown(rows_of(agent, corpus, self.split, self.count))

@@ -21,8 +21,11 @@ def cache_folder(*parts: str) -> Path:
     """
     moved = os.environ.get("MUSICGYM_CACHE")
     root = Path(moved).expanduser() if moved else platformdirs.user_cache_path("musicgym")
-    folder = root.joinpath(*parts)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    folder = root
+    for part in ("", *parts):  # one by one: `parents=True` would leave the root open to others
+        folder = folder / part
+        folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

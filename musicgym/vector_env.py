@@ -46,7 +46,7 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
     >>> observations, infos = envs.reset(seed=1)
     >>> observations, rewards, *_ = envs.step(np.array([26, 1, 30]))
     >>> rewards.round(3)
-    array([ 0.9,  0. , -0.7])
+    array([0.9, 0. , 0.7])
     """
 
     def __init__(

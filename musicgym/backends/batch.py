@@ -13,7 +13,7 @@ __all__ = ["COLUMNS", "Batch", "Core", "new_batch"]
 
 #: Integer types of the state's columns: 19 bytes an episode.
 COLUMNS = State(
-    key=np.uint32, step=np.int16, row=np.int32, tonic=np.uint8, mode=np.uint8, event=np.uint8,
+    key=np.uint32, step=np.uint16, row=np.uint32, tonic=np.uint8, mode=np.uint8, event=np.uint8,
     pitch=np.uint8, ringing=np.bool_, run=np.uint8, extra=np.bool_, weak_extra=np.bool_,
     median=np.uint8,
 )  # fmt: skip

@@ -1,18 +1,17 @@
-"""The user's private cache folder, and the files of prepared corpora in it."""
+"""The files of prepared corpora in the user's cache."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import zlib
 from pathlib import Path
 from typing import Any
 
-from musicgym.files import write_whole
+from musicgym.files import cache_folder, write_whole
 
-__all__ = ["CorruptFile", "corpus_path", "folder", "read", "set_aside", "write"]
+__all__ = ["CorruptFile", "corpus_path", "read", "set_aside", "write"]
 
 #: A name that is safe as the stem of a file.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -23,22 +22,6 @@ MAX_BYTES = 64_000_000
 
 class CorruptFile(ValueError):
     """A cache file cannot be read back: it is cut short, changed, or of another format."""
-
-
-def folder() -> Path:
-    """Return the cache folder, created readable by its owner only.
-
-    It is the environment variable ``MUSICGYM_CACHE``, or the platform's cache folder for musicgym.
-    """
-    chosen = os.environ.get("MUSICGYM_CACHE")
-    if chosen:
-        path = Path(chosen).expanduser()
-    else:
-        import platformdirs
-
-        path = platformdirs.user_cache_path("musicgym")
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
 
 
 def corpus_path(name: str, steps_per_beat: int) -> Path:
@@ -52,7 +35,7 @@ def corpus_path(name: str, steps_per_beat: int) -> Path:
             f"corpus: {name!r} is not a name of letters, digits, '.', '_' and '-' "
             "(at most 100, the first a letter or a digit)."
         )
-    return folder() / f"corpus-{name}-{steps_per_beat}.json.gz"
+    return cache_folder() / f"corpus-{name}-{steps_per_beat}.json.gz"
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

@@ -125,7 +125,9 @@ def test_preparing_prints_what_was_kept_and_dropped(chorales, capsys):
     assert capsys.readouterr().out.strip() == dataset.summary(chorales).strip()
 
 
-def test_ctrl_c_in_training_keeps_a_checkpoint_that_goes_on(chorales, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_in_training_keeps_a_checkpoint_that_goes_on(
+    chorales, tmp_path, monkeypatch, capsys
+):
     from musicgym.agents import learning
 
     path = tmp_path / "stopped.safetensors"
