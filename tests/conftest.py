@@ -13,6 +13,7 @@ from tree import ROOT
 
 from musicgym.corpus import cache, dataset
 from musicgym.corpus.dataset import Corpus
+from musicgym.files import cache_folder
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,7 +64,7 @@ def own_cache(chorales: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     For tests that train: what they leave in the cache no other test finds.
     """
-    shared, own = cache.folder(), tmp_path / "cache"
+    shared, own = cache_folder(), tmp_path / "cache"
     own.mkdir()
     shutil.copy(cache.corpus_path("chorales", 2), own)
     kernels = shared / "kernels"

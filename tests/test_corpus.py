@@ -277,7 +277,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 
 
 def test_the_cache_folder_is_the_users_alone(home: Path):
-    assert cache.folder() == home and stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert cache_folder() == home and stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
 def test_a_saved_corpus_loads_as_it_was(home: Path):

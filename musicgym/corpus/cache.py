@@ -67,5 +67,5 @@ def read(path: Path) -> dict[str, Any]:
 def set_aside(path: Path) -> Path:
     """Rename a corrupt file so that a new one can take its place; return its new path."""
     aside = path.with_name(path.name + ".corrupt")
-    os.replace(path, aside)
+    path.replace(aside)
     return aside
