@@ -15,7 +15,7 @@ from musicgym.corpus import cache, chorales, dataset, splits
 from musicgym.corpus.dataset import Corpus, CorpusMissing, Piece, collect, phrases, windows
 from musicgym.corpus.labelling import infer_chords, label_beats
 from musicgym.events import FIRST_NOTE, HOLD, REST
-from musicgym.files import write_whole
+from musicgym.files import cache_folder, write_whole
 from musicgym.task import Task
 from musicgym.theory import QUALITIES, Chord
 

@@ -84,7 +84,7 @@ def test_before_a_step_the_ratio_is_1_and_the_losses_are_those_of_the_rollout() 
     assert float(batch.advantage.std()) == pytest.approx(1, abs=1e-4)
 
 
-def test_the_total_loss_weighs_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_loss_weighs_its_parts() -> None:
     held = learner(PPOConfig(value_weight=0.25, entropy_weight=0.5, max_grad_norm=1e9))
     batch, _ = held.price(play(held.envs[0], held.model.actor, seed=1))
     losses = held.losses(batch, lambda log_p: a2c.policy_gradient(log_p, batch.advantage))
@@ -248,14 +248,11 @@ def test_environments_are_taken_in_turn() -> None:
 @pytest.mark.parametrize("config", [PPOConfig(), A2CConfig()], ids=["ppo", "a2c"])
 def test_equal_seeds_give_equal_weights_and_others_do_not(config: LearningConfig) -> None:
     one, two, other = (learner(c) for c in (config, config, replace(config, seed=2)))
+    other.model.load_state_dict(one.model.state_dict())  # so that only the draws differ
     for held in (one, two, other):
         held.learn()
     assert same(weights(one), weights(two))
-    other.model.load_state_dict(one.model.state_dict())
-    assert not torch.equal(
-        play(one.envs[0], one.model.actor, 1).events,
-        play(one.envs[0], one.model.actor, 2).events,
-    )
+    assert not same(weights(one), weights(other))
 
 
 def test_a_restored_learner_goes_on_to_the_bit() -> None:
