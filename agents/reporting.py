@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
@@ -23,10 +21,10 @@ SHOWN = {
 
 
 class Bar:
-    """A progress bar over one stage of training.
+    """A progress bar over one stage of training; it closes when it is full.
 
-    >>> with Bar("learn", 100, "steps", quiet=True) as bar:
-    ...     bar({"steps": 50, "return": 1.0})
+    >>> bar = Bar("learn", 100, "steps", quiet=True)
+    >>> bar({"steps": 50, "return": 1.0})
     """
 
     def __init__(self, name: str, total: int, counter: str, quiet: bool = False) -> None:
@@ -42,23 +40,12 @@ class Bar:
         shown = [f"{short} {figures[k]:.3g}" for k, short in SHOWN.items() if k in figures]
         self.bar.set_postfix_str(", ".join(shown), refresh=False)
         self.bar.update(min(figures[self.counter], self.bar.total) - self.bar.n)
-
-    def __enter__(self) -> Bar:
-        """Return the bar."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the bar."""
-        self.bar.close()
+        if self.bar.n >= self.bar.total:
+            self.bar.close()
 
 
-def tensorboard(folder: Path, counter: str) -> tuple[Report, Callable[[], None]]:
-    """Return a report that writes every figure to TensorBoard, and the call that closes it."""
+def tensorboard(folder: Path, counter: str) -> Report:
+    """Return a report that writes every figure to TensorBoard, at once."""
     from torch.utils.tensorboard import SummaryWriter
 
     writer = SummaryWriter(str(folder))
@@ -67,8 +54,9 @@ def tensorboard(folder: Path, counter: str) -> tuple[Report, Callable[[], None]]
         for name, value in figures.items():
             if name != counter:
                 writer.add_scalar(name, value, figures[counter])
+        writer.flush()
 
-    return report, writer.close
+    return report
 
 
 def together(*reports: Report) -> Report:

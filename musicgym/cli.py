@@ -376,8 +376,7 @@ def _stages(log: Path | None) -> Stage:
         bar = reporting.Bar(name, total, counters[name])
         if log is None:
             return bar
-        report, _ = reporting.tensorboard(log / name, counters[name])
-        return reporting.together(bar, report)
+        return reporting.together(bar, reporting.tensorboard(log / name, counters[name]))
 
     return stage
 

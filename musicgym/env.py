@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import gymnasium as gym
@@ -112,34 +113,28 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         self._size = sum(self.parts.values())
         self._masks = action_masks(self.task.n_events)
         self._rows: dict[Any, int] = {}
-        self._build()
+        self._names = self.reward.names
+        self._others = self.reward.others
+        self._sequence = any(isinstance(term, SequenceTerm) for _, term in self._others)
+        self._silent = {self._names[place]: 0.0 for place, _ in self._others}
         self._set_weights(self.reward.weights)
         self._state: Any = None
         self._events: list[int] = []
         self._owed = 0.0
         self._probabilities: npt.NDArray[np.float64] | None = None
 
-    def _build(self) -> None:
-        self._step, self._reset, self._use = scalar.build(
-            self.constants, self.reward, self.parts, self.observation == "flat"
-        )
-        self._names = self.reward.names
-        self._others = self.reward.others
-        self._sequence = any(isinstance(term, SequenceTerm) for _, term in self._others)
-        self._silent = {self._names[place]: 0.0 for place, _ in self._others}
+    @cached_property
+    def _scalar(self) -> scalar.Scalar:
+        """The functions of this task and reward, built when they are first needed."""
+        return scalar.build(self.constants, self.reward, self.parts, self.observation == "flat")
 
     def _set_weights(self, weights: npt.NDArray[np.float64]) -> None:
         self.weights = weights
         self._rule_weights = tuple(weights[: len(self.reward.rules)].tolist())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the built functions; they are built again."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("_step", "_reset", "_use")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the functions again."""
-        self.__dict__.update(state)
-        self._build()
+        """Leave out the built functions; a copy builds its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_scalar"}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -168,14 +163,14 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         row = -1
         if given.chords:
             rows = {mode: self._row(chords) for mode, chords in given.chords.items()}
-            mode = given.mode if given.mode >= 0 else self._reset(key, 0, -1, -1)[0][4]
+            mode = given.mode if given.mode >= 0 else self._scalar.reset(key, 0, -1, -1)[0][4]
             row = rows[mode]
-        self._state, seen = self._reset(key, row, given.tonic, given.mode)
+        self._state, seen = self._scalar.reset(key, row, given.tonic, given.mode)
         self._events, self._owed, self._probabilities = [], 0.0, None
         self._begin_sequences()
         if given.events is not None:
             for event in given.events.tolist():
-                self._state, seen, _, _, _, event = self._step(
+                self._state, seen, _, _, _, event = self._scalar.step(
                     self._state, event, self._rule_weights
                 )
                 self._events.append(event)
@@ -196,7 +191,7 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         if place not in self._rows:
             self.constants = with_row(self.constants, chords)
             self._rows[place] = len(self.constants.roots) // self.constants.spans - 1
-            self._use(self.constants)
+            self._scalar.use(self.constants)
         return self._rows[place]
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -207,7 +202,7 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         """
         if self._state is None or len(self._events) == self.task.steps:
             raise gym.error.ResetNeeded("the melody is finished or not begun: call reset() first.")
-        state, seen, reward, raw, done, event = self._step(
+        state, seen, reward, raw, done, event = self._scalar.step(
             self._state, int(action), self._rule_weights
         )
         self._state = state

@@ -119,6 +119,11 @@ class Task:
             )
         if self.chords_per_bar is not None:
             _check_integer("chords_per_bar", self.chords_per_bar, 1, self.steps_per_bar)
+            if self.corpus and self.chords_per_bar != self.spans_per_bar:
+                raise ValueError(
+                    f"chords_per_bar: a corpus has a chord a beat, {self.spans_per_bar} a bar of "
+                    f"{self.meter}, not {self.chords_per_bar}; leave it out."
+                )
         if self.steps_per_bar % self.spans_per_bar:
             raise ValueError(
                 f"chords_per_bar: {self.spans_per_bar} does not divide the {self.steps_per_bar} "
