@@ -12,13 +12,13 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from .backends.batch import Batch, Core, new_batch
+from .backends.batch import Batch, Core, Outcome, Start, new_batch
 from .backends.source import InlineError
 from .dynamics import Episodes, draw, episode_key, episodes, next_key, with_row
 from .env import MelodyComposeEnv, as_melody, check_probabilities, check_word
 from .melody import Melody
 from .options import Options, read_options, read_weights
-from .reward import PolicyTerm, RewardSpec, SequenceTerm
+from .reward import PolicyTerm, SequenceTerm
 
 __all__ = ["MelodyComposeVectorEnv"]
 
@@ -38,6 +38,7 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         device: ``"cpu"``.
         autoreset_mode: ``"NextStep"``, ``"SameStep"``, ``"Disabled"`` or an AutoresetMode. When
             disabled, reset finished environments with ``options={"reset_mask": mask}``.
+        arguments: those of `MelodyComposeEnv`.
 
     Weights in ``options["weights"]`` may be arrays (B,). ``infos["reward_terms"]`` are views of one
     fresh array (B, K).
@@ -55,20 +56,7 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         backend: str = "auto",
         device: str = "cpu",
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
-        bars: int = 8,
-        steps_per_beat: int = 2,
-        meter: str = "4/4",
-        key: str = "C major",
-        progression: str | Sequence[str] = "I V vi IV",
-        chords_per_bar: int | None = None,
-        pitch_range: Sequence[str | int] = ("C3", "B5"),
-        tessitura: Sequence[str | int] | None = None,
-        rewards: RewardSpec = "acmg",
-        scoring: str | None = None,
-        reward_timing: str = "dense",
-        observation: str = "flat",
-        notes_only: bool = False,
-        render_mode: str | None = None,
+        **arguments: Any,
     ) -> None:
         """Check the arguments and build the environments."""
         if not isinstance(num_envs, int) or num_envs < 1:
@@ -80,21 +68,16 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
             check_word("autoreset_mode", autoreset_mode, modes)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**MelodyComposeEnv.metadata, "autoreset_mode": self.autoreset_mode}
-        one = MelodyComposeEnv(
-            bars=bars, steps_per_beat=steps_per_beat, meter=meter, key=key, progression=progression,
-            chords_per_bar=chords_per_bar, pitch_range=pitch_range, tessitura=tessitura,
-            rewards=rewards, scoring=scoring, reward_timing=reward_timing, observation=observation,
-            notes_only=notes_only, render_mode=render_mode,
-        )  # fmt: skip
-        self.num_envs, self.backend, self.render_mode = num_envs, backend, render_mode
+        one = MelodyComposeEnv(**arguments)
+        self.num_envs, self.backend, self.render_mode = num_envs, backend, one.render_mode
         self.task, self.reward, self.parts = one.task, one.reward, one.parts
         self.constants, self.weights = one.constants, one.weights
-        self.observation, self.reward_timing = observation, reward_timing
+        self.observation, self.reward_timing = one.observation, one.reward_timing
         self.single_observation_space = one.observation_space
         self.single_action_space = one.single_action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        flat = observation == "flat"
+        flat = self.observation == "flat"
         self._shape = (num_envs, sum(self.parts.values()) if flat else len(self.parts))
         self._dtype = np.float32 if flat else np.uint8
         self._rows: dict[Any, int] = {}
@@ -189,7 +172,7 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
             for m, chords in given.chords.items():
                 row[drawn == m] = self._row(chords)
         tonic = np.full(size, given.tonic)
-        self._core.reset(self._batch, which, self._keys, row, tonic, mode, observation)
+        self._core.reset(self._batch, which, Start(self._keys, row, tonic, mode), observation)
         self._done = self._done & ~which
         self._owed[which] = 0.0
         for _, term in self._others:
@@ -199,7 +182,9 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
             events = np.broadcast_to(given.events, (size, given.events.shape[-1]))
             nothing = np.zeros(size), np.zeros((size, len(self._names))), np.zeros(size, np.bool_)
             for column in np.ascontiguousarray(events.T):
-                self._core.step(self._batch, column, which, self.weights, observation, *nothing)
+                self._core.step(
+                    self._batch, column, which, self.weights, Outcome(observation, *nothing)
+                )
                 self._pay_others(nothing[1], which)
         self._last = observation
 
@@ -242,7 +227,8 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         size = self.num_envs
         reward, done = np.empty(size), np.empty(size, np.bool_)
         raw = np.empty((size, len(self._names)))
-        self._core.step(self._batch, actions, active, self.weights, observation, reward, raw, done)
+        out = Outcome(observation, reward, raw, done)
+        self._core.step(self._batch, actions, active, self.weights, out)
         if self._others and (self._sequence or self._probabilities is not None):
             reward += self._pay_others(raw, active)
         if self.reward_timing != "dense":

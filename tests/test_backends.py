@@ -14,7 +14,7 @@ from playing import random_events, rule_names
 from musicgym.backends import compiled as compiled_module
 from musicgym.backends import scalar
 from musicgym.backends.arrays import Arrays
-from musicgym.backends.batch import COLUMNS, Core, new_batch
+from musicgym.backends.batch import COLUMNS, Core, Outcome, Start, new_batch
 from musicgym.backends.compiled import Compiled
 from musicgym.backends.scalar import TABLES
 from musicgym.backends.source import InlineError, Inliner
@@ -101,10 +101,10 @@ def batch_rollout(make: type[Core], task: Task, reward: Reward, flat: bool = Fal
     seen = np.full((SIZE, width), 7, np.float32 if flat else np.uint8)
     paid, done = np.full(SIZE, np.nan), np.zeros(SIZE, np.bool_)
     raw = np.full((SIZE, len(reward.terms)), np.nan)
-    core.reset(batch, every, keys(), drawn, drawn, drawn, seen)
+    core.reset(batch, every, Start(keys(), drawn, drawn, drawn), seen)
     out = Rollout([_copy(batch.state)], [seen.copy()], [], [], [], [])
     for events in actions(task):
-        core.step(batch, events, every, reward.weights, seen, paid, raw, done)
+        core.step(batch, events, every, reward.weights, Outcome(seen, paid, raw, done))
         _note(out, _copy(batch.state), seen.copy(), paid.copy(), raw.copy(), done.copy())
     out.events = list(batch.events.copy())
     return out
@@ -256,12 +256,12 @@ def test_inactive_episodes_get_zeros_and_stay_where_they_are(make: Any) -> None:
     batch = new_batch(SIZE, TASK.steps)
     seen = np.zeros((SIZE, len(sizes)), np.uint8)
     drawn = np.full(SIZE, -1)
-    core.reset(batch, np.ones(SIZE, np.bool_), keys(), drawn, drawn, drawn, seen)
+    core.reset(batch, np.ones(SIZE, np.bool_), Start(keys(), drawn, drawn, drawn), seen)
     active = np.arange(SIZE) % 3 == 0
     before, seen_before = _copy(batch.state), seen.copy()
     paid, done = np.full(SIZE, np.nan), np.ones(SIZE, np.bool_)
     raw = np.full((SIZE, 8), np.nan)
-    core.step(batch, np.full(SIZE, 20), active, reward.weights, seen, paid, raw, done)
+    core.step(batch, np.full(SIZE, 20), active, reward.weights, Outcome(seen, paid, raw, done))
     for old, new in zip(before, batch.state, strict=True):
         np.testing.assert_array_equal(old[~active], new[~active])
     np.testing.assert_array_equal(seen[~active], seen_before[~active])
@@ -279,11 +279,11 @@ def test_weights_may_differ_between_the_episodes(make: Any) -> None:
     seen = np.zeros((SIZE, len(sizes)), np.uint8)
     drawn = np.full(SIZE, -1)
     every = np.ones(SIZE, np.bool_)
-    core.reset(batch, every, keys(), drawn, drawn, drawn, seen)
+    core.reset(batch, every, Start(keys(), drawn, drawn, drawn), seen)
     weights = np.random.default_rng(0).normal(size=(SIZE, 8))
     paid, done, raw = np.zeros(SIZE), np.zeros(SIZE, np.bool_), np.zeros((SIZE, 8))
     for events in actions(TASK):
-        core.step(batch, events, every, weights, seen, paid, raw, done)
+        core.step(batch, events, every, weights, Outcome(seen, paid, raw, done))
         expected = weights[:, 0] * raw[:, 0]
         for k in range(1, 7):
             expected = expected + weights[:, k] * raw[:, k]

@@ -11,7 +11,7 @@ from musicgym.dynamics import Constants, State, advance, chance_at, initial, mom
 from musicgym.observation import observe
 from musicgym.reward import Reward
 
-from .batch import Batch
+from .batch import Batch, Outcome, Start
 
 __all__ = ["Arrays"]
 
@@ -33,42 +33,36 @@ class Arrays:
         actions: npt.NDArray[np.int64],
         active: npt.NDArray[np.bool_],
         weights: npt.NDArray[np.float64],
-        observation: npt.NDArray[Any],
-        reward: npt.NDArray[np.float64],
-        raw: npt.NDArray[np.float64],
-        done: npt.NDArray[np.bool_],
+        out: Outcome,
     ) -> None:
         """Play one step of the active episodes."""
         some = np.flatnonzero(active)
-        reward[:], raw[:], done[:] = 0.0, 0.0, False
+        out.reward[:], out.raw[:], out.done[:] = 0.0, 0.0, False
         state = _rows(batch.state, some)
         m = moment(self.c, state, actions[some])
         weights = weights if weights.ndim == 1 else weights[some].T
         total: Any = np.zeros(len(some))
         for k, rule in enumerate(self.rules):
             value = np.broadcast_to(np.asarray(rule(m), np.float64), total.shape)
-            raw[some, k] = value
+            out.raw[some, k] = value
             total = weights[k] * value if k == 0 else total + weights[k] * value
         after = advance(self.c, state, m, chance_at(state.key, state.step + 1))
-        reward[some] = total
-        done[some] = terminal(self.c, after)
+        out.reward[some] = total
+        out.done[some] = terminal(self.c, after)
         batch.events[state.step, some] = m.event
-        self._write(batch, some, after, observation)
+        self._write(batch, some, after, out.observation)
 
     def reset(
         self,
         batch: Batch,
         which: npt.NDArray[np.bool_],
-        key: npt.NDArray[np.int64],
-        row: npt.NDArray[np.int64],
-        tonic: npt.NDArray[np.int64],
-        mode: npt.NDArray[np.int64],
+        start: Start,
         observation: npt.NDArray[Any],
     ) -> None:
         """Start the episodes of the mask."""
         some = np.flatnonzero(which)
-        chance = chance_at(key[some], 0)
-        state = initial(self.c, key[some], row[some], tonic[some], mode[some], chance)
+        key, row, tonic, mode = (column[some] for column in start)
+        state = initial(self.c, key, row, tonic, mode, chance_at(key, 0))
         self._write(batch, some, state, observation)
 
     def _write(
@@ -77,15 +71,15 @@ class Arrays:
         for column, value in zip(batch.state, state, strict=True):
             column[some] = value
         seen = observe(self.c, state)
-        start = 0
+        begin = 0
         if self.flat:
             observation[some] = 0
         for j, (part, size) in enumerate(self.sizes.items()):
             if self.flat:
-                observation[some, start + getattr(seen, part)] = 1
+                observation[some, begin + getattr(seen, part)] = 1
             else:
                 observation[some, j] = getattr(seen, part)
-            start += size
+            begin += size
 
 
 def _rows(state: State, some: npt.NDArray[np.intp]) -> State:

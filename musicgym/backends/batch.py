@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from musicgym.dynamics import Constants, State
 
-__all__ = ["COLUMNS", "Batch", "Core", "new_batch"]
+__all__ = ["COLUMNS", "Batch", "Core", "Outcome", "Start", "new_batch"]
 
 #: Integer types of the state's columns: 19 bytes an episode.
 COLUMNS = State(
@@ -31,6 +31,31 @@ class Batch(NamedTuple):
     events: npt.NDArray[np.uint8]
 
 
+class Outcome(NamedTuple):
+    """The arrays that a step writes.
+
+    Attributes:
+        observation: (B, F) after the step.
+        reward: (B,) the weighted sum over the rules.
+        raw: (B, K) raw values of the rules; the columns after theirs become zero.
+        done: (B,) whether the episode is over.
+    """
+
+    observation: npt.NDArray[Any]
+    reward: npt.NDArray[np.float64]
+    raw: npt.NDArray[np.float64]
+    done: npt.NDArray[np.bool_]
+
+
+class Start(NamedTuple):
+    """What episodes start from: (B,) each; a row, tonic or mode below 0 is drawn from the key."""
+
+    key: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64]
+    tonic: npt.NDArray[np.int64]
+    mode: npt.NDArray[np.int64]
+
+
 class Core(Protocol):
     """Runs the text over a batch, in place."""
 
@@ -43,27 +68,21 @@ class Core(Protocol):
         actions: npt.NDArray[np.int64],
         active: npt.NDArray[np.bool_],
         weights: npt.NDArray[np.float64],
-        observation: npt.NDArray[Any],
-        reward: npt.NDArray[np.float64],
-        raw: npt.NDArray[np.float64],
-        done: npt.NDArray[np.bool_],
+        out: Outcome,
     ) -> None:
-        """Play one step of the active episodes; the others get zeros and keep their observation.
+        """Play one step of the active episodes; the others get zeros and no observation.
 
-        Weights are (K,) or (B, K); the columns of `raw` (B, K) after the rules' become zero.
+        Weights are (K,) or (B, K).
         """
 
     def reset(
         self,
         batch: Batch,
         which: npt.NDArray[np.bool_],
-        key: npt.NDArray[np.int64],
-        row: npt.NDArray[np.int64],
-        tonic: npt.NDArray[np.int64],
-        mode: npt.NDArray[np.int64],
+        start: Start,
         observation: npt.NDArray[Any],
     ) -> None:
-        """Start the episodes of the mask; a row, tonic or mode below 0 is drawn."""
+        """Start the episodes of the mask and write their observations."""
 
 
 def new_batch(size: int, steps: int) -> Batch:

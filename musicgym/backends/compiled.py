@@ -17,7 +17,7 @@ from musicgym.dynamics import Constants, State
 from musicgym.files import cache_folder, write_whole
 from musicgym.reward import Reward
 
-from .batch import COLUMNS, Batch
+from .batch import COLUMNS, Batch, Outcome, Start
 from .scalar import TABLES, starts
 from .source import Inliner, reset_outputs, step_outputs
 
@@ -49,30 +49,23 @@ class Compiled:
         actions: npt.NDArray[np.int64],
         active: npt.NDArray[np.bool_],
         weights: npt.NDArray[np.float64],
-        observation: npt.NDArray[Any],
-        reward: npt.NDArray[np.float64],
-        raw: npt.NDArray[np.float64],
-        done: npt.NDArray[np.bool_],
+        out: Outcome,
     ) -> None:
         """Play one step of the active episodes."""
         step, _ = self._kernels(len(actions))
         weights = weights if weights.ndim == 2 else weights[None]
-        out = (active, weights, observation, reward, raw, done, batch.events)
-        step(*batch.state, actions, *out, *self.tables)
+        step(*batch.state, actions, active, weights, *out, batch.events, *self.tables)
 
     def reset(
         self,
         batch: Batch,
         which: npt.NDArray[np.bool_],
-        key: npt.NDArray[np.int64],
-        row: npt.NDArray[np.int64],
-        tonic: npt.NDArray[np.int64],
-        mode: npt.NDArray[np.int64],
+        start: Start,
         observation: npt.NDArray[Any],
     ) -> None:
         """Start the episodes of the mask."""
         _, reset = self._kernels(len(which))
-        reset(*batch.state, which, key, row, tonic, mode, observation, *self.tables)
+        reset(*batch.state, which, *start, observation, *self.tables)
 
 
 def sources(c: Constants, reward: Reward, sizes: dict[str, int], flat: bool) -> tuple[str, str]:
