@@ -24,6 +24,7 @@ from .kl_control import adapt, kl_divergence
 from .melody_lstm import MelodyLSTM
 from .policy import masked
 from .rollout import Rollout, play, ringing_column
+from .threads import few_threads
 
 __all__ = ["Batch", "Learner", "LearningConfig", "Report", "Update"]
 
@@ -122,6 +123,7 @@ class Learner:
         while self.iteration < self.iterations:
             report(self.step())
 
+    @few_threads()
     def step(self) -> dict[str, Any]:
         """Run one iteration and return its figures.
 

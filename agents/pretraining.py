@@ -20,6 +20,7 @@ from musicgym.task import Task, chord_masks
 from .configs import MelodyLSTMConfig, PretrainConfig
 from .melody_lstm import MelodyLSTM
 from .policy import masked
+from .threads import few_threads
 
 __all__ = ["Lessons", "lessons", "likelihood", "pretrain"]
 
@@ -77,6 +78,7 @@ def evaluate(model: MelodyLSTM, data: Lessons, ringing: int) -> tuple[float, flo
     return float(nll), float((logits.argmax(-1) == data.events).float().mean())
 
 
+@few_threads()
 def pretrain(
     corpus: Corpus,
     task: Task,

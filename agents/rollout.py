@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +16,9 @@ from musicgym.vector_env import MelodyComposeVectorEnv
 
 from .configs import Sampling
 from .policy import Policy, masked, sample
+from .threads import few_threads
 
-__all__ = ["Rollout", "one_thread", "play", "ringing_column"]
+__all__ = ["Rollout", "play", "ringing_column"]
 
 
 class Rollout(NamedTuple):
@@ -45,22 +44,7 @@ def ringing_column(envs: MelodyComposeVectorEnv) -> int:
     return list(layout(envs.task)).index("ringing")
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread, and on as many as before afterwards.
-
-    The steps of a rollout are too small to share: threads that wait for each other made one 60
-    times slower where another program held the second core.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@one_thread()
+@few_threads()
 @torch.no_grad()
 def play(
     envs: MelodyComposeVectorEnv,

@@ -7,7 +7,6 @@ rules without a prior), measures all of it on held-out progressions, and writes 
 from __future__ import annotations
 
 import platform
-import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from musicgym import __version__
 from musicgym.agents.acmg import ACMG, ACMGConfig
 from musicgym.agents.configs import A2CConfig, KLConfig, LearningConfig, PPOConfig
 from musicgym.agents.heuristics import HeldTonic, NearestChordTone, UniformRandom
@@ -101,12 +101,12 @@ def page(settings: Settings) -> str:
         f"| {figures[f'{split}_nll'] / table.nll(data[split]):.2f} |"
         for split in ("validation", "test")
     ]
-    packages = ("musicgym", "torch", "numpy", "numba", "gymnasium")
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    packages = ("torch", "numpy", "numba", "gymnasium")
+    versions = f"musicgym {__version__}, " + ", ".join(f"{p} {version(p)}" for p in packages)
     return "\n".join([
         "# ACMG on the Bach chorales",
         "",
-        f"Command: `{sys.executable.rsplit('/', 1)[-1]} -m musicgym.benchmarks.acmg_results`. "
+        f"Command: `python -m musicgym.benchmarks.acmg_results`. "
         f"Corpus {corpus.fingerprint}; {versions}; Python {platform.python_version()}, "
         f"{platform.machine()}, CPU.",
         "",

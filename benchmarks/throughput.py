@@ -189,11 +189,11 @@ def training(repeats: int = 5) -> list[Comparison]:
     Raises:
         MissingExtra: sb3-contrib is not installed.
     """
-    from musicgym.agents.rollout import one_thread
+    from musicgym.agents.threads import few_threads
 
     from .recurrent_peer import HIDDEN, ours, theirs
 
-    with one_thread():
+    with few_threads():
         return [
             interleaved(
                 f"PPO, LSTM-{HIDDEN}, 64 envs",

@@ -89,10 +89,10 @@ def test_the_environments_are_compared_with_cartpole() -> None:
 
 def test_both_sides_of_the_training_benchmark_train() -> None:
     pytest.importorskip("sb3_contrib")
-    from musicgym.agents.rollout import one_thread
+    from musicgym.agents.threads import few_threads
     from musicgym.benchmarks import recurrent_peer
 
-    with one_thread():
+    with few_threads():
         for side in (recurrent_peer.ours, recurrent_peer.theirs):
             measure = side(hidden=8, num_envs=4)
             assert measure(1e-9) > 0
