@@ -247,7 +247,7 @@ class ACMG:
             count: how many melodies.
             seed: fixes them.
             sampling: how events are drawn.
-            opening: events to continue, in this agent's range for the key (see `transposed_low`).
+            opening: events to continue, in this agent's range moved by `shift(key)`.
             chords_per_bar: chords a bar, 1 by default.
             rewards: what to report; the agent's own by default.
 
@@ -266,6 +266,7 @@ class ACMG:
             chords_per_bar=chords_per_bar,
             pitch_range=(low, high),
             rewards=rewards or self.config.rewards,
+            backend="arrays",  # a kernel for each key and length would take longer
         )
         options = {"events": np.asarray(opening, np.int64)} if len(opening) else None
         rollout = play(envs, self.model.actor, seed, sampling, options, self.device)

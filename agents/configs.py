@@ -163,8 +163,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not self.temperature >= 0:
-            raise ValueError(f"temperature: {self.temperature!r} is not 0 or more.")
+        if not 0 <= self.temperature <= 100:
+            raise ValueError(f"temperature: {self.temperature!r} is not from 0 to 100.")
         if self.top_k < 0:
             raise ValueError(f"top_k: {self.top_k!r} is not 0 (all) or more.")
         if not 0 < self.top_p <= 1:

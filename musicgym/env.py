@@ -255,9 +255,8 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
 
     def action_masks(self) -> npt.NDArray[np.int8]:
         """Return the mask of valid events (A,), 1 = valid, as MaskablePPO asks for it."""
-        if self._state is None:
-            return self._masks[0]
-        return self._masks[self._state[_RINGING]]
+        ringing = self._state is not None and self._state[_RINGING]
+        return self._masks[ringing].copy()
 
     def observe_policy(self, probabilities: npt.ArrayLike) -> None:
         """Tell the policy's event probabilities (A,) for the next step; policy terms judge them.

@@ -121,7 +121,7 @@ METRICS: dict[str, tuple[Callable[[Pieces], Floats], str]] = {
 
 
 def distinct(pieces: Pieces) -> float:
-    """Return the share of melodies that equal no earlier one, up to transposition."""
+    """Return the share of melodies whose events equal no earlier one's."""
     rows = np.unique(pieces.events, axis=0)
     return len(rows) / len(pieces.events)
 
