@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .meters import METERS
+from .randomness import draw
 from .select import Array, count_bits, where
 from .task import Task
 
@@ -24,12 +25,9 @@ __all__ = [
     "State",
     "advance",
     "constants",
-    "draw",
-    "episode_key",
     "episodes",
     "initial",
     "moment",
-    "next_key",
     "terminal",
     "with_row",
 ]
@@ -269,34 +267,6 @@ class Moment(NamedTuple):
             window=63, low=57, high=81, tonic=0, mode=0,
         )  # fmt: skip
         return plain._replace(**fields)
-
-
-def mix(h: Array) -> Array:
-    """Scramble a 32-bit integer, one to one (the finaliser of lowbias32)."""
-    a = (h ^ (h >> 16)) * 0x7FEB352D & 0xFFFFFFFF
-    b = (a ^ (a >> 15)) * 0x846CA68B & 0xFFFFFFFF
-    return b ^ (b >> 16)
-
-
-def draw(key: Array, counter: Array) -> Array:
-    """Return the 32-bit random number of an episode's key and a counter."""
-    return mix(key ^ mix(counter + 0x9E3779B9 & 0xFFFFFFFF))
-
-
-def episode_key(seed: int) -> int:
-    """Return the hash key of the first episode after ``reset(seed=seed)``."""
-    key = mix(seed + 0x6A09E667 & 0xFFFFFFFF)
-    return int(mix(key ^ (seed >> 32 & 0xFFFFFFFF)))
-
-
-def next_key(key: Array) -> Array:
-    """Return the hash key of the episode after the one with this key."""
-    return mix(key + 0x85EBCA6B & 0xFFFFFFFF)
-
-
-def chance_at(key: Array, step: Array) -> Array:
-    """Return the draw that enters at a step (16 and above; below lie the episode's own draws)."""
-    return draw(key, step + 16)
 
 
 def nth_tone(tones: Array, n: Array) -> Array:

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from .backends import scalar
-from .dynamics import State, constants, episode_key, episodes, next_key, with_row
+from .dynamics import State, constants, episodes, with_row
 from .events import REST
 from .melody import Melody
 from .observation import layout
 from .options import read_options, read_weights
+from .randomness import episode_key, next_key
 from .reward import PolicyTerm, RewardSpec, SequenceTerm, load
 from .task import DRAWN_KEYS, Task
 from .theory import MODES, QUALITIES, Chord, Key, closest, usual_key

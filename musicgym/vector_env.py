@@ -14,10 +14,11 @@ from gymnasium.vector.utils import batch_space
 
 from .backends.batch import Batch, Core, Outcome, Start, new_batch
 from .backends.source import InlineError
-from .dynamics import Episodes, draw, episode_key, episodes, next_key, with_row
+from .dynamics import Episodes, episodes, with_row
 from .env import MelodyComposeEnv, as_melody, check_probabilities, check_word
 from .melody import Melody
 from .options import Options, read_options, read_weights
+from .randomness import draw, episode_key, next_key
 from .reward import PolicyTerm, SequenceTerm
 
 __all__ = ["MelodyComposeVectorEnv"]

@@ -23,14 +23,13 @@ from musicgym.dynamics import (
     Moment,
     State,
     advance,
-    chance_at,
     constants,
-    episode_key,
     initial,
     moment,
     terminal,
 )
 from musicgym.observation import layout, observe
+from musicgym.randomness import chance_at, episode_key
 from musicgym.reward import Reward, Rule, load
 from musicgym.rewards.presets import PRESETS
 from musicgym.select import Array, where

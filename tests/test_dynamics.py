@@ -14,21 +14,17 @@ from musicgym.dynamics import (
     Readings,
     State,
     advance,
-    chance_at,
     choose_median,
     constants,
-    draw,
-    episode_key,
     episodes,
     initial,
-    mix,
     moment,
-    next_key,
     nth_tone,
     terminal,
     tones_in_window,
     with_row,
 )
+from musicgym.randomness import chance_at, draw, episode_key, mix, next_key
 from musicgym.task import Task
 from musicgym.theory import Chord
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playing import equal
 
-from musicgym.dynamics import episode_key
 from musicgym.env import MelodyComposeEnv
 from musicgym.meters import GRIDS, METERS
+from musicgym.randomness import episode_key
 from musicgym.rewards.presets import PRESETS
 from musicgym.theory import QUALITIES, Chord, Key, usual_key
 from musicgym.vector_env import MelodyComposeVectorEnv

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from musicgym.dynamics import Constants, State, advance, chance_at, initial, moment, terminal
+from musicgym.dynamics import Constants, State, advance, initial, moment, terminal
 from musicgym.observation import observe
+from musicgym.randomness import chance_at
 from musicgym.reward import Reward
 
 from .batch import Batch, Outcome, Start

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from musicgym.dynamics import Constants, State, advance, chance_at, initial, moment, terminal
+from musicgym.dynamics import Constants, State, advance, initial, moment, terminal
 from musicgym.observation import Observation, observe
+from musicgym.randomness import chance_at
 from musicgym.reward import Reward
 
 from .source import InlineError, Inliner, reset_outputs, step_outputs

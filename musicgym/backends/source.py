@@ -18,17 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from musicgym.dynamics import (
-    Constants,
-    Moment,
-    State,
-    advance,
-    chance_at,
-    initial,
-    moment,
-    terminal,
-)
+from musicgym.dynamics import Constants, Moment, State, advance, initial, moment, terminal
 from musicgym.observation import Observation, observe
+from musicgym.randomness import chance_at
 from musicgym.reward import Reward
 from musicgym.select import where
 
