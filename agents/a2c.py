@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .learning import Batch, Learner
+from .learning import Batch, Learner, Losses
 
 __all__ = ["policy_gradient", "update"]
 
@@ -22,7 +22,5 @@ def update(learner: Learner, batch: Batch, generator: torch.Generator) -> dict[s
     """Take A2C's gradient step on the episodes of one iteration; return the losses."""
     losses = learner.losses(batch, lambda log_p: policy_gradient(log_p, batch.advantage))
     norm = learner.descend(losses, batch.kl_weight)
-    return {
-        **{name: float(loss.detach()) for name, loss in losses._asdict().items()},
-        "gradient_norm": norm,
-    }
+    figures = torch.stack([*losses, norm]).tolist()
+    return dict(zip((*Losses._fields, "gradient_norm"), figures, strict=True))

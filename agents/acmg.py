@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +124,8 @@ class ACMGConfig:
             data["pretraining"] = PretrainConfig(**data["pretraining"])
         data["pitch_range"] = tuple(data["pitch_range"])
         data["progressions"] = tuple(data["progressions"])
-        known = {f.name for f in fields(ACMGConfig)}
         data |= {"learning": make(**learning), "model": ActorCriticConfig(**model)}
-        return ACMGConfig(**{name: value for name, value in data.items() if name in known})
+        return ACMGConfig(**data)
 
 
 @dataclass(frozen=True)
@@ -160,8 +159,10 @@ class ACMG:
         """Make an untrained agent; its weights are fixed by the seed of `learning`."""
         self.config, self.device = config, device
         task = config.task()
-        torch.manual_seed(config.learning.seed)
-        self.model = ActorCritic(layout(task), task.n_events, config.model).to(device).eval()
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(config.learning.seed)
+            model = ActorCritic(layout(task), task.n_events, config.model)
+        self.model = model.to(device).eval()
         self.prior: MelodyLSTM | None = None
         self.facts: dict[str, Any] = {}
         self.learner: Learner | None = None
@@ -178,6 +179,7 @@ class ACMG:
         )
         self.model.actor.load_state_dict(self.prior.state_dict())
         self.facts |= {"corpus": corpus.fingerprint, "pretraining": figures}
+        self.learner = self._resume = None
         return figures
 
     def start_from(self, other: ACMG) -> None:
@@ -186,6 +188,7 @@ class ACMG:
             raise ValueError("start_from: the other agent has no prior.")
         self.prior, self.facts = other.prior, dict(other.facts)
         self.model.actor.load_state_dict(other.prior.state_dict())
+        self.learner = self._resume = None
 
     def learn(
         self, report: Report = lambda _: None, checkpoint: Path | None = None, every: int = 20
@@ -198,19 +201,25 @@ class ACMG:
                 from it goes on to the bit.
             every: iterations from one checkpoint to the next.
         """
-        config = self.config
-        _, update = ALGORITHMS[config.algorithm]
-        envs = [config.envs(progression, config.num_envs) for progression in config.progressions]
-        learner = Learner(self.model, envs, config.learning, update, self.prior)
-        if self._resume:
-            learner.restore(self._resume.tensors, self._resume.facts["learner"])
-            self._resume = None
-        self.learner = learner
+        if self.learner is None:
+            config = self.config
+            _, update = ALGORITHMS[config.algorithm]
+            envs = [
+                config.envs(progression, config.num_envs) for progression in config.progressions
+            ]
+            self.learner = Learner(self.model, envs, config.learning, update, self.prior)
+            if self._resume:
+                self.learner.restore(self._resume.tensors, self._resume.facts["learner"])
+                self._resume = None
+        learner = self.learner
+
+        def reported(figures: dict[str, Any]) -> None:
+            report(figures)
+            if checkpoint and learner.iteration % every == 0:
+                self.save(checkpoint)
+
         try:
-            while learner.iteration < learner.iterations:
-                report(learner.step())
-                if checkpoint and learner.iteration % every == 0:
-                    self.save(checkpoint)
+            learner.learn(reported)
         finally:
             if checkpoint:
                 self.save(checkpoint)

@@ -8,13 +8,19 @@ from torch import Tensor
 
 from .configs import KLConfig
 
-__all__ = ["adapt", "kl_divergence"]
+__all__ = ["adapt", "entropy", "kl_divergence"]
 
 
 def kl_divergence(logits: Tensor, prior: Tensor) -> Tensor:
     r"""Return :math:`\sum_a \pi(a) (\log \pi(a) - \log p_0(a))` (...) of logits (..., A)."""
     log_p, log_q = logits.log_softmax(-1), prior.log_softmax(-1)
     return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    r"""Return :math:`-\sum_a \pi(a) \log \pi(a)` (...) in nats of logits (..., A)."""
+    log_p = logits.log_softmax(-1)
+    return -(log_p.exp() * log_p).sum(-1)
 
 
 def adapt(beta: float, kl: float, config: KLConfig) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -20,13 +20,13 @@ from musicgym.vector_env import MelodyComposeVectorEnv
 from .actor_critic import ActorCritic
 from .advantages import ReturnScale, gae
 from .configs import LearningConfig
-from .kl_control import adapt, kl_divergence
+from .kl_control import adapt, entropy, kl_divergence
 from .melody_lstm import MelodyLSTM
-from .policy import masked
-from .rollout import Rollout, play, ringing_column
+from .policy import masked, ringing_column
+from .rollout import Rollout, play
 from .threads import few_threads
 
-__all__ = ["Batch", "Learner", "LearningConfig", "Report", "Update"]
+__all__ = ["Batch", "Learner", "Report", "Update"]
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -105,8 +105,13 @@ class Learner:
         self.scale = ReturnScale()
         self.beta = self.config.kl.beta
         self.iteration = 0
-        self.ringing = ringing_column(self.envs[0])
-        self.model.eval()  # dropout belongs to pretraining
+        self.ringing = ringing_column(self.envs[0].task)
+        self.model.train()  # cuDNN's backward asks for it
+        for part in self.model.modules():  # dropout belongs to pretraining
+            if isinstance(part, nn.Dropout):
+                part.p = 0.0
+            elif isinstance(part, nn.LSTM):
+                part.dropout = 0.0
 
     @property
     def steps_per_iteration(self) -> int:
@@ -180,7 +185,7 @@ class Learner:
             prior = masked(self.prior.whole(rollout.observation), rollout.observation, self.ringing)
             kl = kl_divergence(logits, prior)
             rewards = rewards.clone()
-            rewards[:, :-1] -= self.beta * kl[:, 1:]
+            rewards[:, :-1] -= self.config.gamma * self.beta * kl[:, 1:]
         values = values * self.scale.std + self.scale.centre
         advantage = gae(rewards, values, self.config.gamma, self.config.lam)
         returns = advantage + values
@@ -196,11 +201,10 @@ class Learner:
             prior,
             self.beta / spread,
         )
-        entropy = -(log_p.exp() * log_p).sum(-1).mean()
         explained = 1 - float(advantage.var() / ((advantage + values).var() + 1e-8))
         return batch, {
             "kl": float(kl.mean()),
-            "entropy": float(entropy),
+            "entropy": float(entropy(logits).mean()),
             "explained_variance": explained,
         }
 
@@ -216,11 +220,11 @@ class Learner:
         return Losses(
             policy=policy_loss(played),
             value=0.5 * (values - batch.returns).square().mean(),
-            entropy=-(log_p.exp() * log_p).sum(-1).mean(),
+            entropy=entropy(logits).mean(),
             kl=kl,
         )
 
-    def descend(self, losses: Losses, kl_weight: float) -> float:
+    def descend(self, losses: Losses, kl_weight: float) -> Tensor:
         """Take one gradient step and return the norm of the gradient before clipping."""
         config = self.config
         total = (
@@ -233,7 +237,7 @@ class Learner:
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
         self.optimiser.step()
-        return float(norm)
+        return norm
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that `restore` needs: tensors, and plain numbers."""
@@ -245,7 +249,6 @@ class Learner:
             "iteration": self.iteration,
             "beta": self.beta,
             "scale": self.scale.state(),
-            "config": asdict(self.config),
         }
         return tensors, numbers
 

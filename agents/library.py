@@ -39,7 +39,11 @@ def _path(kind: str, config: ACMGConfig, content: str) -> Path:
 
 
 def obtain(
-    config: ACMGConfig, corpus: Corpus, stage: Stage, path: Path | None = None
+    config: ACMGConfig,
+    corpus: Corpus,
+    stage: Stage,
+    path: Path | None = None,
+    device: str = "cpu",
 ) -> tuple[ACMG, Path]:
     """Return the agent of a configuration, trained: found, gone on with, or made.
 
@@ -48,26 +52,38 @@ def obtain(
         corpus: what its prior learns from.
         stage: called at the start of ``"pretrain"`` and ``"learn"`` with their length.
         path: where the agent is kept; in the user's cache by default.
+        device: where to train.
 
     Raises:
+        ValueError: the path holds an agent of another configuration or corpus.
         CheckpointError: a file that is found is corrupt or does not fit.
     """
     path = path or agent_path(config, corpus.fingerprint)
-    agent = ACMG.load(path) if path.exists() else with_prior(config, corpus, stage)
+    if path.exists():
+        agent = ACMG.load(path, device)
+        if agent.config != config or agent.facts.get("corpus", corpus.fingerprint) != (
+            corpus.fingerprint
+        ):
+            raise ValueError(
+                f"agent: {path} holds an agent of another configuration or corpus; give another "
+                f"path, or delete it."
+            )
+    else:
+        agent = with_prior(config, corpus, stage, device)
     if not agent.finished:
         steps = agent.config.learning.total_steps
         agent.learn(stage("learn", steps), checkpoint=path)
     return agent, path
 
 
-def with_prior(config: ACMGConfig, corpus: Corpus, stage: Stage) -> ACMG:
+def with_prior(config: ACMGConfig, corpus: Corpus, stage: Stage, device: str = "cpu") -> ACMG:
     """Return an agent that has learned from the corpus but not yet from the rules."""
     if config.pretraining is None:
-        return ACMG(config)
+        return ACMG(config, device)
     path = prior_path(config, corpus.fingerprint)
-    agent = ACMG(config)
+    agent = ACMG(config, device)
     if path.exists():
-        agent.start_from(ACMG.load(path))
+        agent.start_from(ACMG.load(path, device))
     else:
         agent.pretrain(corpus, stage("pretrain", config.pretraining.epochs))
         agent.save(path)

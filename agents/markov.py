@@ -11,8 +11,7 @@ from musicgym.dynamics import Episodes
 from musicgym.observation import layout
 from musicgym.task import Task
 
-from .policy import masked
-from .pretraining import Lessons
+from .pretraining import Lessons, nll
 
 __all__ = ["MarkovTable"]
 
@@ -61,5 +60,4 @@ class MarkovTable:
     def nll(self, data: Lessons) -> float:
         """Return the mean NLL in nats a step on windows."""
         logits, _ = self(data.observation)
-        logits = masked(logits, data.observation, self.columns["ringing"])
-        return float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), data.events.flatten()))
+        return float(nll(logits, data, self.columns["ringing"]).mean())

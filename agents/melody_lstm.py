@@ -43,6 +43,20 @@ class Embedding(nn.Module):
         )  # (N, width)
         return flat.view(*observation.shape[:-1], -1)
 
+    @torch.no_grad()
+    def fill_unseen(self, observation: Tensor) -> None:
+        """Set the vector of each value that an observation never shows to the mean of its part's.
+
+        Values that training never showed (rare chords, say) then count as a typical one, where
+        their random vectors would be noise.
+        """
+        weight = self.table.weight
+        places = (observation.long() + self.starts).flatten()
+        counts = torch.bincount(places, minlength=len(weight))
+        sizes = (self.most + 1).tolist()
+        for part, n in zip(weight.split(sizes), counts.split(sizes), strict=True):
+            part[n == 0] = (part * n[:, None]).sum(0) / n.sum()
+
 
 class MelodyLSTM(nn.Module):
     """Embedding -> LSTM -> logits over events, the embedding also straight to the logits.
@@ -55,16 +69,9 @@ class MelodyLSTM(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = Embedding(sizes, config.hidden)
-        self.lstm = (
-            nn.LSTM(
-                config.hidden,
-                config.hidden,
-                config.layers,
-                batch_first=True,
-                dropout=config.dropout,
-            )
-            if config.layers > 1
-            else nn.LSTM(config.hidden, config.hidden, batch_first=True)
+        between = config.dropout if config.layers > 1 else 0.0
+        self.lstm = nn.LSTM(
+            config.hidden, config.hidden, config.layers, batch_first=True, dropout=between
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.hidden, n_events)
@@ -77,7 +84,10 @@ class MelodyLSTM(nn.Module):
         return x, self.dropout(h)
 
     def whole(self, observation: Tensor) -> Tensor:
-        """Return logits (B, T, A) of whole episodes (B, T, F): `forward` at every step, fused."""
+        """Return logits (B, T, A) of whole episodes (B, T, F).
+
+        In evaluation mode it is `forward` at every step, fused.
+        """
         x, h = self.features(observation)
         return cast(Tensor, self.head(h) + self.skip(x))
 

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from musicgym.dynamics import Episodes
+from musicgym.observation import layout
+from musicgym.task import Task
 
 from .configs import Sampling
 
-__all__ = ["Policy", "masked", "sample"]
+__all__ = ["Policy", "masked", "ringing_column", "sample"]
 
 
 class Policy(Protocol):
@@ -26,6 +28,11 @@ class Policy(Protocol):
 
     def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return logits (B, A) and the next state. The rollout applies the event mask."""
+
+
+def ringing_column(task: Task) -> int:
+    """Return the column of the compact observation that says whether a note rings."""
+    return list(layout(task)).index("ringing")
 
 
 def masked(logits: Tensor, observation: Tensor, ringing: int) -> Tensor:
@@ -43,7 +50,7 @@ def masked(logits: Tensor, observation: Tensor, ringing: int) -> Tensor:
 
 def sample(logits: Tensor, how: Sampling, generator: torch.Generator) -> Tensor:
     """Draw events (B,) from logits (B, A)."""
-    if how.temperature == 0:
+    if how.temperature < 1e-6:  # dividing by less would leave the range of float32
         return logits.argmax(-1)
     logits = logits / how.temperature
     if how.top_k:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .configs import PPOConfig
-from .learning import Batch, Learner
+from .learning import Batch, Learner, Losses
 
 __all__ = ["clipped_surrogate", "update"]
 
@@ -34,9 +34,10 @@ def update(learner: Learner, batch: Batch, generator: torch.Generator) -> dict[s
     config = learner.config
     assert isinstance(config, PPOConfig)
     size = len(batch.events)
-    sums: dict[str, float] = {}
+    parts = min(config.minibatches, size)
+    seen: list[Tensor] = []  # read at the end: a look at a figure would wait for the device
     for _ in range(config.epochs):
-        for rows in torch.randperm(size, generator=generator).chunk(config.minibatches):
+        for rows in torch.randperm(size, generator=generator).tensor_split(parts):
             part = batch.take(rows)
             surrogate = partial(
                 clipped_surrogate,
@@ -46,8 +47,6 @@ def update(learner: Learner, batch: Batch, generator: torch.Generator) -> dict[s
             )
             losses = learner.losses(part, surrogate)
             norm = learner.descend(losses, batch.kl_weight)
-            figures = {**losses._asdict(), "gradient_norm": norm}
-            for name, value in figures.items():
-                sums[name] = sums.get(name, 0.0) + float(torch.as_tensor(value).detach())
-    steps = config.epochs * min(config.minibatches, size)
-    return {name: value / steps for name, value in sums.items()}
+            seen.append(torch.stack([*losses, norm]).detach())
+    means = torch.stack(seen).mean(0).tolist()
+    return dict(zip((*Losses._fields, "gradient_norm"), means, strict=True))

@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from musicgym.corpus.dataset import Corpus, windows
-from musicgym.dynamics import Readings, advance, constants, initial, moment
+from musicgym.corpus.replay import episodes_of
+from musicgym.dynamics import Readings, advance, moment
 from musicgym.observation import layout, observe
-from musicgym.select import count_bits
-from musicgym.task import Task, chord_masks
+from musicgym.task import Task
 
 from .configs import MelodyLSTMConfig, PretrainConfig
 from .melody_lstm import MelodyLSTM
-from .policy import masked
+from .policy import masked, ringing_column
 from .threads import few_threads
 
-__all__ = ["Lessons", "lessons", "likelihood", "pretrain"]
+__all__ = ["Lessons", "lessons", "nll", "pretrain"]
 
 
 class Lessons(NamedTuple):
@@ -37,32 +37,20 @@ def lessons(corpus: Corpus, split: str, task: Task, hop: int = 1) -> Lessons:
     cut = windows(
         corpus, split, bars=task.bars, meter=task.meter, low=task.low, high=task.high, hop=hop
     )
-    tonics = np.where(cut.modes == 1, 9, 0)  # C major and A minor
-    codes = cut.codes.astype(np.int64)
-    roots = np.where(codes > 0, (cut.roots - tonics[:, None]) % 12, 0)
-    masks = chord_masks(roots, codes)
-    c = constants(task, Readings())._replace(
-        spans=codes.shape[1],
-        steps_per_chord=task.steps_per_beat,
-        roots=roots.ravel(),
-        codes=codes.ravel(),
-        masks=masks.ravel(),
-        sizes=count_bits(masks.ravel()),
-    )
-    rows = np.arange(len(codes))
-    state = initial(c, rows * 0, rows, tonics, cut.modes.astype(np.int64), rows * 0)
+    c, state = episodes_of(cut, task, Readings())
+    chance = state.key * 0  # no median tone is drawn under these readings
     parts, seen = layout(task), []
     for t in range(task.steps):
         now = observe(c, state)
         seen.append(np.stack([getattr(now, part) for part in parts], axis=-1))
-        state = advance(c, state, moment(c, state, cut.events[:, t].astype(np.int64)), rows * 0)
+        state = advance(c, state, moment(c, state, cut.events[:, t].astype(np.int64)), chance)
     observation = torch.from_numpy(np.stack(seen, axis=1).astype(np.uint8))
     return Lessons(observation, torch.from_numpy(cut.events.astype(np.int64)))
 
 
-def likelihood(model: MelodyLSTM, data: Lessons, ringing: int) -> Tensor:
-    """Return the negative log-likelihood (N, T) in nats of each event."""
-    logits = masked(model.whole(data.observation), data.observation, ringing)
+def nll(logits: Tensor, data: Lessons, ringing: int) -> Tensor:
+    """Return the negative log-likelihood (N, T) in nats of each event, from logits (N, T, A)."""
+    logits = masked(logits, data.observation, ringing)
     flat = nn.functional.cross_entropy(
         logits.flatten(0, 1), data.events.flatten(), reduction="none"
     )
@@ -73,12 +61,13 @@ def likelihood(model: MelodyLSTM, data: Lessons, ringing: int) -> Tensor:
 def evaluate(model: MelodyLSTM, data: Lessons, ringing: int) -> tuple[float, float]:
     """Return the mean NLL in nats a step and the share of events that are predicted best."""
     model.eval()
-    logits = masked(model.whole(data.observation), data.observation, ringing)
-    nll = nn.functional.cross_entropy(logits.flatten(0, 1), data.events.flatten())
-    return float(nll), float((logits.argmax(-1) == data.events).float().mean())
+    logits = model.whole(data.observation)
+    best = masked(logits, data.observation, ringing).argmax(-1)
+    return float(nll(logits, data, ringing).mean()), float((best == data.events).float().mean())
 
 
 @few_threads()
+@torch.random.fork_rng(devices=())
 def pretrain(
     corpus: Corpus,
     task: Task,
@@ -102,7 +91,7 @@ def pretrain(
     """
     torch.manual_seed(config.seed)
     sizes = layout(task)
-    ringing = list(sizes).index("ringing")
+    ringing = ringing_column(task)
     train, validation, test = (
         Lessons(*(part.to(device) for part in lessons(corpus, split, task, hop)))
         for split, hop in (("train", config.hop), ("validation", 1), ("test", 1))
@@ -116,24 +105,26 @@ def pretrain(
         model.train()
         total = 0.0
         for rows in torch.split(torch.randperm(len(train.events)), config.batch):
-            loss = likelihood(model, Lessons(*(part[rows] for part in train)), ringing).mean()
+            part = Lessons(*(tensor[rows] for tensor in train))
+            loss = nll(model.whole(part.observation), part, ringing).mean()
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
             total += float(loss.detach()) * len(rows)
-        nll, accuracy = evaluate(model, validation, ringing)
-        if nll < best:
-            best, kept = nll, copy.deepcopy(model.state_dict())
+        loss_now, accuracy = evaluate(model, validation, ringing)
+        if loss_now < best:
+            best, kept = loss_now, copy.deepcopy(model.state_dict())
         report({
             "epoch": epoch + 1,
             "train_nll": total / len(train.events),
-            "validation_nll": nll,
+            "validation_nll": loss_now,
             "validation_accuracy": accuracy,
             "learning_rate": schedule.get_last_lr()[0],
         })  # fmt: skip
     model.load_state_dict(kept)
+    model.embedding.fill_unseen(train.observation)
     figures = {}
     for name, data in (("validation", validation), ("test", test)):
         figures[f"{name}_nll"], figures[f"{name}_accuracy"] = evaluate(model, data, ringing)

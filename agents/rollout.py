@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 
 from musicgym.dynamics import Episodes
-from musicgym.observation import layout
 from musicgym.options import read_options
 from musicgym.reward import PolicyTerm
 from musicgym.vector_env import MelodyComposeVectorEnv
 
 from .configs import Sampling
-from .policy import Policy, masked, sample
+from .policy import Policy, masked, ringing_column, sample
 from .threads import few_threads
 
-__all__ = ["Rollout", "play", "ringing_column"]
+__all__ = ["Rollout", "play"]
 
 
 class Rollout(NamedTuple):
@@ -39,11 +38,6 @@ class Rollout(NamedTuple):
     episodes: Episodes
 
 
-def ringing_column(envs: MelodyComposeVectorEnv) -> int:
-    """Return the column of the compact observation that says whether a note rings."""
-    return list(layout(envs.task)).index("ringing")
-
-
 @few_threads()
 @torch.no_grad()
 def play(
@@ -62,8 +56,10 @@ def play(
     terms pay only if `judge`: in training, not in returns that are compared.
 
     Raises:
-        ValueError: an option is unknown or out of its range.
+        ValueError: the seed or an option is out of its range.
     """
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed: {seed!r} is not from 0 to 2**63 - 1.")
     given = read_options(options, envs.task, envs.num_envs).events
     generator = torch.Generator(device=device).manual_seed(seed)
     opening = np.zeros((1, 0), np.int64) if given is None else np.atleast_2d(given)
@@ -72,7 +68,7 @@ def play(
     steps, size, taught = envs.task.steps, envs.num_envs, opening.shape[-1]
     forced = np.broadcast_to(opening, (size, taught))
     judged = judge and any(isinstance(term, PolicyTerm) for _, term in envs.reward.others)
-    ringing = ringing_column(envs)
+    ringing = ringing_column(envs.task)
     episodes = envs.episodes()
     state = policy.initial_state(episodes)
     observation = torch.empty((size, steps, seen.shape[1]), dtype=torch.uint8, device=device)

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium as gym
+import numpy as np
 import torch
+from torch import nn
 
 from musicgym.agents.acmg import ACMG
 from musicgym.agents.configs import Sampling
 from musicgym.agents.heuristics import HeldTonic, NearestChordTone, UniformRandom
-from musicgym.agents.kl_control import kl_divergence
+from musicgym.agents.kl_control import entropy, kl_divergence
 from musicgym.agents.melody_lstm import MelodyLSTM
-from musicgym.agents.policy import Policy, masked
-from musicgym.agents.rollout import Rollout, play, ringing_column
-from musicgym.corpus.dataset import LOW, Corpus, windows
+from musicgym.agents.policy import Policy, masked, ringing_column
+from musicgym.agents.rollout import Rollout, play
+from musicgym.corpus.dataset import Corpus, Windows, windows
+from musicgym.corpus.replay import episodes_of
+from musicgym.dynamics import advance, moment
 from musicgym.melody import Melody
+from musicgym.randomness import chance_at
+from musicgym.reward import Rule
 from musicgym.task import Task
 from musicgym.theory import QUALITIES, Chord, usual_key
 from musicgym.vector_env import MelodyComposeVectorEnv
@@ -24,22 +29,26 @@ from musicgym.vector_env import MelodyComposeVectorEnv
 from .metrics.acmg import METRICS, table
 from .metrics.pieces import Pieces
 
-__all__ = ["Row", "corpus_melodies", "evaluate", "markdown", "replay", "rows_of"]
+__all__ = ["Row", "as_melodies", "corpus_windows", "evaluate", "markdown", "replay", "rows_of"]
 
 Row = dict[str, float]
 #: Far from any seed of training, so that evaluation draws its own episodes.
 EVALUATION_SEED = 10**12
 
 
-def corpus_melodies(corpus: Corpus, split: str, task: Task) -> list[Melody]:
-    """Return the windows of a split as melodies: the human row."""
-    cut = windows(corpus, split, bars=task.bars, meter=task.meter)
+def corpus_windows(corpus: Corpus, split: str, task: Task) -> Windows:
+    """Return the windows of a split for a task: the human row."""
+    return windows(corpus, split, bars=task.bars, meter=task.meter, low=task.low, high=task.high)
+
+
+def as_melodies(cut: Windows, task: Task) -> list[Melody]:
+    """Return windows as melodies in C major and A minor."""
     qualities = list(QUALITIES)
     keys = (usual_key(0, "major"), usual_key(9, "minor"))
     return [
         Melody(
             tuple(events.tolist()),
-            LOW,
+            task.low,
             keys[mode],
             tuple(
                 Chord(int(r), qualities[int(c)])
@@ -65,23 +74,23 @@ def evaluate(
     The return is over the rules (policy terms pay in training only). With a prior, and a policy
     that is a Melody_LSTM, the KL and the entropy in nats a step at temperature 1 are given too.
     """
-    rollout = play(envs, policy, seed, sampling)
+    device = next(policy.parameters()).device if isinstance(policy, nn.Module) else "cpu"
+    rollout = play(envs, policy, seed, sampling, device=device)
     melodies = envs.melodies
     row = {"return": float(rollout.rewards.sum(1).mean()), **table(Pieces.of(melodies))}
     if prior is not None and isinstance(policy, MelodyLSTM):
-        row |= distance(policy, prior, rollout, ringing_column(envs))
+        row |= divergence(policy, prior, rollout, ringing_column(envs.task))
     return row, melodies
 
 
 @torch.no_grad()
-def distance(policy: MelodyLSTM, prior: MelodyLSTM, rollout: Rollout, ringing: int) -> Row:
+def divergence(policy: MelodyLSTM, prior: MelodyLSTM, rollout: Rollout, ringing: int) -> Row:
     """Return a policy's KL to the prior and its entropy, nats a step, over its own episodes."""
     seen = rollout.observation
     logits, other = (masked(model.whole(seen), seen, ringing) for model in (policy, prior))
-    log_p = logits.log_softmax(-1)
     return {
         "kl": float(kl_divergence(logits, other).mean()),
-        "entropy": float(-(log_p.exp() * log_p).sum(-1).mean()),
+        "entropy": float(entropy(logits).mean()),
     }
 
 
@@ -105,11 +114,13 @@ def markdown(rows: Sequence[tuple[str, Row]]) -> str:
 def rows_of(agent: ACMG, corpus: Corpus, split: str, count: int) -> list[tuple[str, Row]]:
     """Return the rows of an agent on held-out progressions: corpus, simple policies, prior, agent.
 
-    The human row's return is what the same reward pays for the corpus's own melodies.
+    The human row is every window of the split, and its return what the same rules pay for them. The
+    other rows draw the mode evenly and the progression among the distinct ones of that mode.
     """
     envs = agent.config.envs(f"corpus:{agent.config.corpus}/{split}", count)
-    human = corpus_melodies(corpus, split, envs.task)
-    rows = [("corpus", {"return": replay(envs, human), **table(Pieces.of(human))})]
+    cut = corpus_windows(corpus, split, envs.task)
+    human = Pieces.of(as_melodies(cut, envs.task))
+    rows = [("corpus", {"return": replay(envs, cut), **table(human)})]
     policies: list[tuple[str, Policy]] = [
         ("uniform random", UniformRandom(envs.task)),
         ("held tonic", HeldTonic(envs.task)),
@@ -121,24 +132,18 @@ def rows_of(agent: ACMG, corpus: Corpus, split: str, count: int) -> list[tuple[s
     return rows + [(name, evaluate(envs, policy, agent.prior)[0]) for name, policy in policies]
 
 
-def replay(envs: MelodyComposeVectorEnv, melodies: Sequence[Melody]) -> float:
-    """Return the mean return that the environments' reward pays for melodies over their chords."""
-    total = 0.0
-    for melody in melodies:
-        env = gym.make(
-            "MelodyCompose-v0",
-            bars=envs.task.bars,
-            steps_per_beat=melody.steps_per_beat,
-            meter=melody.meter,
-            key=melody.key.name,
-            progression=[chord.symbol() for chord in melody.chords],
-            chords_per_bar=envs.task.steps_per_bar // melody.steps_per_chord,
-            pitch_range=(melody.low, melody.low + envs.task.high - envs.task.low),
-            rewards={
-                **{t.name: t.weight for t in envs.reward.terms if t.name != "state_variance"},
-                "scoring": envs.reward.readings.scoring,
-            },
-        )
-        env.reset(seed=0)
-        total += sum(float(env.step(event)[1]) for event in melody.events)
-    return total / len(melodies)
+def replay(envs: MelodyComposeVectorEnv, cut: Windows) -> float:
+    """Return the mean return that the rules of the environments' reward pay for a corpus's windows.
+
+    The windows must be cut for the environments' task.
+    """
+    reward = envs.reward
+    c, state = episodes_of(cut, envs.task, reward.readings)
+    total = np.zeros(len(cut.events))
+    for events in cut.events.T.astype(np.int64):
+        m = moment(c, state, events)
+        for term in reward.terms:
+            if isinstance(term.pays, Rule):
+                total += term.weight * term.pays(m)
+        state = advance(c, state, m, chance_at(state.key, state.step + 1))
+    return float(total.mean())

@@ -162,7 +162,7 @@ class Pretrain(Training):
         from musicgym.agents.library import prior_path, with_prior
 
         corpus, config = self.data(), self.config(model=self.model, pretraining=self.prior)
-        agent = with_prior(config, corpus, _stages(None))
+        agent = with_prior(config, corpus, _stages(None), self.device)
         path = self.out or prior_path(config, corpus.fingerprint)
         if self.out:
             agent.save(path)
@@ -205,12 +205,12 @@ class Train(Training):
 
         given: dict[str, Any] = {"model": self.model}
         given["pretraining"] = self.prior if self.pretrained else None
-        if self.num_envs or self.algorithm == "a2c":
-            given["num_envs"] = self.num_envs or 16
+        if self.num_envs is not None or self.algorithm == "a2c":
+            given["num_envs"] = 16 if self.num_envs is None else self.num_envs
         learning = self.ppo if self.algorithm == "ppo" else self.a2c
         config = self.config(rewards=self.rewards, learning=learning, **given)
         config.envs("random", 1)  # a mistake shows before the training
-        _, path = obtain(config, self.data(), _stages(self.log), self.out)
+        _, path = obtain(config, self.data(), _stages(self.log), self.out, self.device)
         print(path)
 
 
@@ -284,7 +284,7 @@ class Compose(Training):
         config = replace(self, bars=8).config()
         asked = {"key": self.key, "bars": self.bars, "chords_per_bar": self.chords_per_bar}
         config.envs(self.progression, 1, **asked)  # a mistake shows before the training
-        return obtain(config, self.data(), _stages(None))[0]
+        return obtain(config, self.data(), _stages(None), device=self.device)[0]
 
 
 def _summary(piece: Composed, paths: Sequence[Path]) -> str:
@@ -321,7 +321,7 @@ class Evaluate(Training):
         if self.agent:
             agent = self.load(self.agent)
         else:
-            agent, _ = obtain(self.config(), corpus, _stages(None))
+            agent, _ = obtain(self.config(), corpus, _stages(None), device=self.device)
         text = markdown(rows_of(agent, corpus, self.split, self.count))
         print(text)
         if self.markdown:

@@ -344,7 +344,7 @@ def moment(c: Constants, s: State, event: Array) -> Moment:
     before = where(c.literal, c.low + s.event - 2, s.pitch)
     had_pitch = where(c.literal, s.step > 0, s.pitch > 0)
     repeated = had_pitch & (pitch == before)
-    run = where(s.run < 5, s.run + 1, s.run)
+    run = where(s.run < RUN_CAP, s.run + 1, s.run)
     position = s.step % c.steps_per_bar
     span = s.row * c.spans + s.step // c.steps_per_chord
     mask = c.masks[span]

@@ -29,7 +29,10 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(condition, torch.Tensor):
         if isinstance(x, float) or isinstance(y, float):
-            x = torch.as_tensor(x, dtype=torch.float64, device=condition.device)
+            if isinstance(x, torch.Tensor):
+                x = x.double()
+            else:  # made on the device: nothing is copied from the host
+                x = torch.full((), x, dtype=torch.float64, device=condition.device)
         return torch.where(condition, x, y)
     return np.where(condition, x, y)
 

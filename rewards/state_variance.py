@@ -29,5 +29,5 @@ class StateVariance(PolicyTerm):
     def judge(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the variances (B,) of probabilities (B, n)."""
         n = probabilities.shape[-1]
-        variance: npt.NDArray[np.float64] = np.mean((probabilities - 1 / n) ** 2, axis=-1)
+        variance: npt.NDArray[np.float64] = ((probabilities - 1 / n) ** 2).mean(-1)
         return variance * (n**2 / (n - 1)) if self.normalised else variance

@@ -11,8 +11,8 @@ from small import vector_env
 from torch import Tensor
 
 from musicgym.agents.configs import Sampling
-from musicgym.agents.policy import masked, sample
-from musicgym.agents.rollout import play, ringing_column
+from musicgym.agents.policy import masked, ringing_column, sample
+from musicgym.agents.rollout import play
 from musicgym.events import HOLD, REST
 
 DRAWS = 20_000
@@ -135,7 +135,7 @@ class AlmostAlwaysHolds:
 def test_the_rollout_never_lets_an_invalid_hold_through() -> None:
     envs = vector_env(200)
     rollout = play(envs, AlmostAlwaysHolds(), seed=1)
-    silent = rollout.observation[..., ringing_column(envs)] == 0
+    silent = rollout.observation[..., ringing_column(envs.task)] == 0
     held = rollout.events == HOLD
     assert not (silent & held).any()
     assert held.any() and silent[:, 1:].any()

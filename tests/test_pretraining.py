@@ -13,7 +13,7 @@ from small import TINY, actor_critic, corpus, task
 
 from musicgym.agents import pretraining
 from musicgym.agents.configs import MelodyLSTMConfig, PretrainConfig
-from musicgym.agents.pretraining import Lessons, lessons, likelihood, pretrain
+from musicgym.agents.pretraining import Lessons, lessons, nll, pretrain
 from musicgym.corpus.dataset import LOW, windows
 from musicgym.env import MelodyComposeEnv
 from musicgym.events import FIRST_NOTE, HOLD
@@ -46,7 +46,8 @@ def trained() -> tuple[Any, dict[str, float], list[dict[str, Any]]]:
 def test_pretraining_lowers_the_nll_on_tunes_it_has_not_seen(trained: Any) -> None:
     _, figures, rows = trained
     assert rows[-1]["validation_nll"] < rows[0]["validation_nll"]
-    untrained = likelihood(actor_critic(TASK).actor, lessons(corpus(), "test", TASK), RINGING)
+    data = lessons(corpus(), "test", TASK)
+    untrained = nll(actor_critic(TASK).actor.whole(data.observation), data, RINGING)
     assert figures["test_nll"] < 0.6 * float(untrained.detach().mean())
     assert figures["validation_nll"] < math.log(8)  # far below uniform over 38 events
     assert figures["test_accuracy"] > 2 / TASK.n_events
@@ -78,7 +79,8 @@ def test_the_best_epoch_is_kept(trained: Any, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(pretraining, "evaluate", worse_and_worse)
     model, _ = pretrain(corpus(), TASK, SIZE, SMALL)
-    assert all(torch.equal(v, model.state_dict()[n]) for n, v in seen[2].items())
+    kept = model.state_dict()  # but for the vectors of values that training never showed
+    assert all(torch.equal(v, kept[n]) for n, v in seen[2].items() if "table" not in n)
     assert any(not torch.equal(v, model.state_dict()[n]) for n, v in seen[5].items())
 
 
@@ -102,7 +104,7 @@ def test_corrupted_melodies_are_less_likely(trained: Any) -> None:
     random = torch.randint(FIRST_NOTE, TASK.n_events, data.events.shape, generator=rng)
     swap = (torch.rand(data.events.shape, generator=rng) < 0.3) & ringing
     corrupted = data._replace(events=torch.where(swap, random, data.events))
-    plain, worse = (likelihood(model, d, RINGING).mean(1) for d in (data, corrupted))
+    plain, worse = (nll(model.whole(d.observation), d, RINGING).mean(1) for d in (data, corrupted))
     touched = swap.any(1)
     assert (worse[touched] > plain[touched]).float().mean() > 0.95
     assert torch.equal(worse[~touched], plain[~touched])
@@ -111,12 +113,12 @@ def test_corrupted_melodies_are_less_likely(trained: Any) -> None:
 def test_the_likelihood_is_that_of_the_softmax_with_the_mask(trained: Any) -> None:
     model, _, _ = trained
     data = lessons(corpus(), "test", TASK)
-    nll = likelihood(model, data, RINGING)
+    losses = nll(model.whole(data.observation), data, RINGING)
     logits = model.whole(data.observation)[0, 0]
     assert data.observation[0, 0, RINGING] == 0
     logits = logits[1:]  # nothing rings at the first step: no hold
     expected = -logits.log_softmax(-1)[data.events[0, 0] - 1]
-    torch.testing.assert_close(nll[0, 0], expected)
+    torch.testing.assert_close(losses[0, 0], expected)
 
 
 # Lessons

@@ -52,7 +52,6 @@ class Inliner:
 
     def __init__(self) -> None:
         """Start with no assignments."""
-        self.tables: dict[str, Any] = {}
         self.lines: dict[str, str] = {}  # variable -> expression
         self.known: dict[str, str] = {}  # expression -> variable
 
@@ -140,7 +139,6 @@ class Inliner:
         if isinstance(owner, Constants):
             if isinstance(value, int):
                 return value
-            self.tables[name] = value
             return Code(name)
         if isinstance(value, int | float):
             return value
