@@ -78,3 +78,12 @@ def test_the_sizes_follow_the_task() -> None:
     wide = Task(pitch_range=("C2", "C6"))
     model = actor_critic(wide)
     assert model.actor.head.out_features == wide.n_events == 2 + 49
+
+
+def test_values_that_training_never_showed_get_the_mean_vector_of_their_part() -> None:
+    embedding = Embedding({"a": 3, "b": 2}, width=4)
+    before = embedding.table.weight.detach().clone()
+    embedding.fill_unseen(torch.tensor([[0, 0], [1, 1], [1, 1]], dtype=torch.uint8))
+    after = embedding.table.weight
+    assert torch.equal(after[[0, 1, 3, 4]], before[[0, 1, 3, 4]])
+    torch.testing.assert_close(after[2], (before[0] + 2 * before[1]) / 3)
