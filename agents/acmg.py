@@ -41,6 +41,8 @@ from .rollout import Rollout, play
 
 __all__ = ["ACMG", "ACMGConfig", "Composed"]
 
+#: Melodies that are composed in one batch, at most.
+MOST_AT_ONCE = 10_000
 ALGORITHMS = {"ppo": (PPOConfig, ppo.update), "a2c": (A2CConfig, a2c.update)}
 
 
@@ -157,7 +159,7 @@ class ACMG:
 
     def __init__(self, config: ACMGConfig = ACMGConfig(), device: str = "cpu") -> None:  # noqa: B008
         """Make an untrained agent; its weights are fixed by the seed of `learning`."""
-        self.config, self.device = config, device
+        self.config, self.device = config, check_device(device)
         task = config.task()
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(config.learning.seed)
@@ -218,6 +220,8 @@ class ACMG:
             if checkpoint and learner.iteration % every == 0:
                 self.save(checkpoint)
 
+        if checkpoint and not self.finished:
+            self.save(checkpoint)  # a folder that cannot be written shows before the work
         try:
             learner.learn(reported)
         finally:
@@ -263,8 +267,8 @@ class ACMG:
         Raises:
             ValueError: an argument is out of its range.
         """
-        if count < 1:
-            raise ValueError(f"count: {count!r} is not 1 or more.")
+        if not 1 <= count <= MOST_AT_ONCE:
+            raise ValueError(f"count: {count!r} is not from 1 to {MOST_AT_ONCE}.")
         shift = self.shift(key)
         low, high = (parse_pitch(p) + shift for p in self.config.pitch_range)
         envs = self.config.envs(
@@ -308,7 +312,7 @@ class ACMG:
             FileNotFoundError: there is no such file.
             CheckpointError: the file is corrupt or of another kind or format.
         """
-        held = checkpoints.load(Path(path), "acmg", device)
+        held = checkpoints.load(Path(path), "acmg", check_device(device))
         try:
             agent = ACMG(ACMGConfig.from_json(held.facts["config"]), device)
             state = {n[6:]: t for n, t in held.tensors.items() if n.startswith("model.")}
@@ -328,6 +332,15 @@ class ACMG:
         agent.facts = {name: held.facts[name] for name in known if name in held.facts}
         agent._resume = held if "learner" in held.facts else None
         return agent
+
+
+def check_device(device: str) -> str:
+    """Return the device, or raise a ValueError where torch does not have it."""
+    if device != "cpu" and not device.startswith("cuda"):
+        raise ValueError(f"device: {device!r} is not one of cpu, cuda.")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device: {device!r} was asked for, but torch sees no GPU here; use cpu.")
+    return device
 
 
 def composed(envs: MelodyComposeVectorEnv, rollout: Rollout) -> list[Composed]:

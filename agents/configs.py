@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 __all__ = [
@@ -15,6 +17,26 @@ __all__ = [
     "PretrainConfig",
     "Sampling",
 ]
+
+
+def _check(config: object, allowed: str, holds: Callable[[float], bool], *names: str) -> None:
+    """Raise a ValueError where a setting is not finite or does not hold to what is allowed."""
+    for name in names:
+        value = getattr(config, name)
+        if not (math.isfinite(value) and holds(value)):
+            raise ValueError(f"{name}: {value!r} is not {allowed}.")
+
+
+def _at_least_1(value: float) -> bool:
+    return value >= 1
+
+
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0
 
 
 @dataclass(frozen=True)
@@ -31,6 +53,11 @@ class MelodyLSTMConfig:
     layers: int = 1
     dropout: float = 0.3
 
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check(self, "1 or more", _at_least_1, "hidden", "layers")
+        _check(self, "from 0 to below 1", lambda value: 0 <= value < 1, "dropout")
+
 
 @dataclass(frozen=True)
 class ActorCriticConfig:
@@ -45,6 +72,10 @@ class ActorCriticConfig:
     actor: MelodyLSTMConfig = field(default_factory=MelodyLSTMConfig)
     critic_hidden: int = 128
     shared: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check(self, "1 or more", _at_least_1, "critic_hidden")
 
 
 @dataclass(frozen=True)
@@ -67,6 +98,12 @@ class PretrainConfig:
     hop: int = 1
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check(self, "1 or more", _at_least_1, "epochs", "batch", "hop")
+        _check(self, "above 0", _positive, "learning_rate")
+        _check(self, "0 or more", _not_negative, "weight_decay", "seed")
+
 
 @dataclass(frozen=True)
 class KLConfig:
@@ -82,7 +119,7 @@ class KLConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not self.beta >= 0:
+        if not (math.isfinite(self.beta) and self.beta >= 0):
             raise ValueError(f"kl.beta: {self.beta!r} is not 0 or more.")
         if self.target is not None and not (self.target > 0 and self.beta > 0):
             raise ValueError("kl.target: it must be above 0, with a kl.beta above 0 to start from.")
@@ -116,12 +153,9 @@ class LearningConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name, low, high in (("gamma", 0, 1), ("lam", 0, 1)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not from {low} to {high}.")
-        for name in ("total_steps", "learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not above 0.")
+        _check(self, "from 0 to 1", lambda value: 0 <= value <= 1, "gamma", "lam")
+        _check(self, "above 0", _positive, "total_steps", "learning_rate", "max_grad_norm")
+        _check(self, "0 or more", _not_negative, "value_weight", "entropy_weight", "seed")
 
 
 @dataclass(frozen=True)
@@ -137,6 +171,12 @@ class PPOConfig(LearningConfig):
     clip: float = 0.2
     epochs: int = 3
     minibatches: int = 4
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        _check(self, "above 0", _positive, "clip")
+        _check(self, "1 or more", _at_least_1, "epochs", "minibatches")
 
 
 @dataclass(frozen=True)

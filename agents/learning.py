@@ -153,6 +153,11 @@ class Learner:
         rollout = play(envs, self.model.actor, seed, device=device, judge=True)
         batch, figures = self.price(rollout)
         losses = self.update(self, batch, torch.Generator().manual_seed(seed))
+        if not all(map(math.isfinite, losses.values())):
+            raise ValueError(
+                f"learning: a loss of iteration {i + 1} is not finite ({losses}); lower "
+                f"learning_rate or max_grad_norm. What was learned before is kept."
+            )
         self.beta = adapt(self.beta, figures["kl"], self.config.kl) if self.prior else 0.0
         self.iteration += 1
         names = envs.reward.names

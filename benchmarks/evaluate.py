@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,11 +28,22 @@ from musicgym.vector_env import MelodyComposeVectorEnv
 from .metrics.acmg import METRICS, table
 from .metrics.pieces import Pieces
 
-__all__ = ["Row", "as_melodies", "corpus_windows", "evaluate", "markdown", "replay", "rows_of"]
+__all__ = [
+    "Row",
+    "as_melodies",
+    "columns",
+    "corpus_windows",
+    "evaluate",
+    "markdown",
+    "replay",
+    "rows_of",
+]
 
 Row = dict[str, float]
 #: Far from any seed of training, so that evaluation draws its own episodes.
 EVALUATION_SEED = 10**12
+#: Figures that are shares, shown in percent.
+SHARES = {name for name, (_, unit) in METRICS.items() if unit == "%"} | {"distinct"}
 
 
 def corpus_windows(corpus: Corpus, split: str, task: Task) -> Windows:
@@ -96,19 +106,32 @@ def divergence(policy: MelodyLSTM, prior: MelodyLSTM, rollout: Rollout, ringing:
 
 def markdown(rows: Sequence[tuple[str, Row]]) -> str:
     """Return rows of figures as a Markdown table, shares in percent; a dash is undefined."""
-    shares = {name for name, (_, unit) in METRICS.items() if unit == "%"} | {"distinct"}
     names = list(dict.fromkeys(name for _, row in rows for name in row))
-
-    def cell(name: str, row: dict[str, Any]) -> str:
-        value = row.get(name, float("nan"))
-        if value != value:
-            return "-"
-        return f"{100 * value:.1f}" if name in shares else f"{value:.2f}"
-
-    heads = [f"{n.replace('_', ' ')}{' %' if n in shares else ''}" for n in names]
-    lines = [f"| system | {' | '.join(heads)} |", "|---" * (len(names) + 1) + "|"]
+    lines = [f"| system | {' | '.join(map(heading, names))} |", "|---" * (len(names) + 1) + "|"]
     lines += [f"| {title} | {' | '.join(cell(n, row) for n in names)} |" for title, row in rows]
     return "\n".join(lines)
+
+
+def columns(rows: Sequence[tuple[str, Row]]) -> str:
+    """Return the figures as text for a terminal: a line a figure, a numbered column a system."""
+    names = list(dict.fromkeys(name for _, row in rows for name in row))
+    lines = [f"({number}) {title}" for number, (title, _) in enumerate(rows, 1)]
+    lines += ["", " " * 24 + "".join(f"{f'({n})':>9}" for n in range(1, len(rows) + 1))]
+    lines += [heading(n).ljust(24) + "".join(f"{cell(n, r):>9}" for _, r in rows) for n in names]
+    return "\n".join(lines)
+
+
+def heading(name: str) -> str:
+    """Return a figure's name for people, with its unit where it is a share."""
+    return name.replace("_", " ") + (" %" if name in SHARES else "")
+
+
+def cell(name: str, row: Row) -> str:
+    """Return a figure as text; a dash is undefined."""
+    value = row.get(name, float("nan"))
+    if value != value:
+        return "-"
+    return f"{100 * value:.1f}" if name in SHARES else f"{value:.2f}"
 
 
 def rows_of(agent: ACMG, corpus: Corpus, split: str, count: int) -> list[tuple[str, Row]]:

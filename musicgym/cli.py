@@ -49,6 +49,8 @@ class Prepare:
         """Run the command."""
         from musicgym.corpus import dataset
 
+        if self.jobs < 1:
+            raise ValueError(f"jobs: {self.jobs!r} is not 1 or more.")
         made = dataset.prepare(self.corpus, steps_per_beat=self.steps_per_beat, jobs=self.jobs)
         print(dataset.summary(made))
 
@@ -209,8 +211,10 @@ class Train(Training):
             given["num_envs"] = 16 if self.num_envs is None else self.num_envs
         learning = self.ppo if self.algorithm == "ppo" else self.a2c
         config = self.config(rewards=self.rewards, learning=learning, **given)
-        config.envs("random", 1)  # a mistake shows before the training
-        _, path = obtain(config, self.data(), _stages(self.log), self.out, self.device)
+        corpus = self.data()
+        for progression in config.progressions:  # a mistake shows before the training
+            config.envs(progression, config.num_envs)
+        _, path = obtain(config, corpus, _stages(self.log), self.out, self.device)
         print(path)
 
 
@@ -303,7 +307,7 @@ class Evaluate(Training):
         agent: a checkpoint; the default agent of the meter and grid otherwise.
         split: the progressions: train, validation or test.
         count: melodies a row.
-        markdown: where to write the table; it is printed in any case.
+        markdown: where to write the table as Markdown; it is printed in any case.
     """
 
     agent: Path | None = None
@@ -314,19 +318,21 @@ class Evaluate(Training):
     def run(self) -> None:
         """Run the command."""
         from musicgym.agents.library import obtain
-        from musicgym.benchmarks.evaluate import markdown, rows_of
+        from musicgym.benchmarks.evaluate import columns, markdown, rows_of
         from musicgym.files import write_whole
 
+        if not 1 <= self.count <= 10_000:
+            raise ValueError(f"count: {self.count!r} is not from 1 to 10000.")
         corpus = self.data()
         if self.agent:
             agent = self.load(self.agent)
         else:
             agent, _ = obtain(self.config(), corpus, _stages(None), device=self.device)
-        text = markdown(rows_of(agent, corpus, self.split, self.count))
-        print(text)
+        rows = rows_of(agent, corpus, self.split, self.count)
+        print(columns(rows))
         if self.markdown:
             self.markdown.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.markdown, f"{text}\n".encode())
+            write_whole(self.markdown, f"{markdown(rows)}\n".encode())
 
 
 @dataclass(frozen=True)
@@ -385,17 +391,20 @@ def _stages(log: Path | None) -> Stage:
 def _errors() -> Iterator[None]:
     """Turn a user's mistake into a sentence and exit code 2, other ends into theirs."""
     from musicgym.corpus.dataset import CorpusMissing
+    from musicgym.export.extras import MissingExtra
 
     try:
         yield
     except KeyboardInterrupt:
         _quit("stopped; what was finished is kept: the same command goes on from there.", 130)
-    except (ValueError, CorpusMissing, FileNotFoundError) as error:
+    except (ValueError, CorpusMissing, MissingExtra) as error:
         _quit(str(error), 2)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             _quit(f"the disk is full: {error}; what was finished before is kept.", 1)
-        _quit(str(error), 1)
+        if error.errno is None:  # our own message
+            _quit(str(error), 2)
+        _quit(f"{error.filename or 'a file'} cannot be read or written: {error.strerror}.", 2)
 
 
 def _quit(message: str, code: int) -> None:

@@ -17,12 +17,14 @@ def cache_folder(*parts: str) -> Path:
     The environment variable ``MUSICGYM_CACHE`` moves it.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: the folder cannot be made, or the place is a file.
     """
     moved = os.environ.get("MUSICGYM_CACHE")
     root = Path(moved).expanduser() if moved else platformdirs.user_cache_path("musicgym")
     root.parent.mkdir(parents=True, exist_ok=True)
     folder = root
+    if root.exists() and not root.is_dir():
+        raise NotADirectoryError(f"cache: {root} is not a folder; set MUSICGYM_CACHE to one.")
     for part in ("", *parts):  # one by one: `parents=True` would leave the root open to others
         folder = folder / part
         folder.mkdir(mode=0o700, exist_ok=True)

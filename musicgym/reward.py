@@ -204,12 +204,16 @@ def _fitting(name: str, value: Any, default: Any) -> Any:
 
 def _class(name: str) -> Callable[..., Any]:
     """Return the class of a term: a file of the rewards folder, or ``"package.module:Class"``."""
+    if not isinstance(name, str) or name.startswith(":") or name.endswith(":"):
+        raise ValueError(f"rewards: {name!r} is not a term's name or 'package.module:Class'.")
     if ":" in name:
         module_name, _, class_name = name.partition(":")
         try:
             found = getattr(importlib.import_module(module_name), class_name)
         except (ImportError, AttributeError) as error:
-            raise ValueError(f"rewards: {name!r} cannot be loaded: {error}.") from error
+            raise ValueError(
+                f"rewards: {name!r} cannot be loaded: {error}. Is its folder on PYTHONPATH?"
+            ) from error
     else:
         names = term_names()
         if name not in names:

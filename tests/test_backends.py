@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -512,3 +513,34 @@ def test_kernels_are_kept_as_files_and_compiled_in_memory_where_no_file_can_be(
     compiled_module._load.cache_clear()
     assert compiled_module._load(text)[0]() is False
     compiled_module._load.cache_clear()
+
+
+def test_a_damaged_index_of_compiled_kernels_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from musicgym.backends import compiled
+    from musicgym.dynamics import Readings
+
+    monkeypatch.setenv("MUSICGYM_CACHE", str(tmp_path))
+    compiled._load.cache_clear()
+    task = Task(bars=1, steps_per_beat=1, progression="I")
+    given = (constants(task, Readings()), load("acmg_no_chords", task.steps), layout(task), False)
+
+    def first_reward() -> float:
+        core, batch = Compiled(*given), new_batch(1, task.steps)
+        one, zero = np.ones(1, np.bool_), np.zeros(1, np.int64)
+        seen = np.zeros((1, len(layout(task))), np.uint8)
+        core.reset(batch, one, Start(zero, zero, zero, zero), seen)
+        paid, raw, done = np.zeros(1), np.zeros((1, 5)), np.zeros(1, np.bool_)
+        weights = np.ones(5)
+        core.step(batch, np.array([26]), one, weights, Outcome(seen, paid, raw, done))
+        return float(paid[0])
+
+    expected = first_reward()
+    indices = list((tmp_path / "kernels" / "__pycache__").glob("*.nbi"))
+    assert indices
+    for index in indices:
+        index.write_bytes(b"x")
+    compiled._load.cache_clear()
+    assert first_reward() == expected
+    compiled._load.cache_clear()

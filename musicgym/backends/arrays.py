@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from musicgym.dynamics import Constants, State, advance, initial, moment, terminal
+from musicgym.dynamics import Constants, Moment, State, advance, initial, moment, terminal
 from musicgym.observation import observe
 from musicgym.randomness import chance_at
-from musicgym.reward import Reward
+from musicgym.reward import Reward, Rule
 
 from .batch import Batch, Outcome, Start
 
@@ -44,7 +44,7 @@ class Arrays:
         weights = weights if weights.ndim == 1 else weights[some].T
         total: Any = np.zeros(len(some))
         for k, rule in enumerate(self.rules):
-            value = np.broadcast_to(np.asarray(rule(m), np.float64), total.shape)
+            value = np.broadcast_to(np.asarray(_judge(rule, m), np.float64), total.shape)
             out.raw[some, k] = value
             total = weights[k] * value if k == 0 else total + weights[k] * value
         after = advance(self.c, state, m, chance_at(state.key, state.step + 1))
@@ -81,6 +81,16 @@ class Arrays:
             else:
                 observation[some, j] = getattr(seen, part)
             begin += size
+
+
+def _judge(rule: Rule, m: Moment) -> Any:
+    try:
+        return rule(m)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"rewards: {type(rule).__name__} does not run on a batch: {error}. A rule is made of "
+            f"operators and where(condition, a, b); `if`, `and`, `or` and `not` do not work."
+        ) from error
 
 
 def _rows(state: State, some: npt.NDArray[np.intp]) -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import pickle
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -40,8 +41,14 @@ class Compiled:
         """Take constants with longer chord tables."""
         self.tables = tuple(np.ascontiguousarray(getattr(c, name), np.int64) for name in TABLES)
 
-    def _kernels(self, size: int) -> tuple[Callable[..., None], Callable[..., None]]:
-        return _load(self.texts["prange" if size >= PARALLEL_FROM else "range"])
+    def _run(self, kernel: int, size: int, *arguments: Any) -> None:
+        """Call the kernel of step (0) or reset (1) for batches of this size."""
+        text = self.texts["prange" if size >= PARALLEL_FROM else "range"]
+        try:
+            _load(text)[kernel](*arguments)
+        except (pickle.UnpicklingError, EOFError):  # numba's index in the cache is damaged
+            _forget(text)
+            _load(text)[kernel](*arguments)
 
     def step(
         self,
@@ -52,9 +59,9 @@ class Compiled:
         out: Outcome,
     ) -> None:
         """Play one step of the active episodes."""
-        step, _ = self._kernels(len(actions))
         weights = weights if weights.ndim == 2 else weights[None]
-        step(*batch.state, actions, active, weights, *out, batch.events, *self.tables)
+        given = (*batch.state, actions, active, weights, *out, batch.events, *self.tables)
+        self._run(0, len(actions), *given)
 
     def reset(
         self,
@@ -64,8 +71,8 @@ class Compiled:
         observation: npt.NDArray[Any],
     ) -> None:
         """Start the episodes of the mask."""
-        _, reset = self._kernels(len(which))
-        reset(*batch.state, which, *start, observation, *self.tables)
+        given = (*batch.state, which, *start, observation, *self.tables)
+        self._run(1, len(which), *given)
 
 
 def sources(c: Constants, reward: Reward, sizes: dict[str, int], flat: bool) -> tuple[str, str]:
@@ -143,13 +150,25 @@ def _module(kernels: str, parallel: bool) -> str:
     return f"from numba import int64, njit, prange\n\n{kernels.replace('PARALLEL', str(parallel))}"
 
 
-@cache
-def _load(text: str) -> tuple[Callable[..., None], Callable[..., None]]:
-    """Load the kernels from a file named by the hash of their source and of the versions."""
+def _name(text: str) -> str:
+    """Return a kernel module's name: the hash of its source and of the versions."""
     import numba
 
     versions = f"{numba.__version__} {sys.version} {np.__version__}"
-    name = "kernel_" + hashlib.sha256(f"{versions}\n{text}".encode()).hexdigest()[:24]
+    return "kernel_" + hashlib.sha256(f"{versions}\n{text}".encode()).hexdigest()[:24]
+
+
+def _forget(text: str) -> None:
+    """Remove what numba keeps of the kernels, so that they are compiled anew."""
+    for file in (cache_folder("kernels") / "__pycache__").glob(f"{_name(text)}*"):
+        file.unlink(missing_ok=True)
+    _load.cache_clear()
+
+
+@cache
+def _load(text: str) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Load the kernels from a file in the cache folder."""
+    name = _name(text)
     try:
         path = cache_folder("kernels") / f"{name}.py"
         source = text.replace("CACHE", "True")

@@ -76,8 +76,9 @@ def test_evaluating_prints_the_corpus_row_and_the_agents(agent, tmp_path, capsys
     table = tmp_path / "table.md"
     main(["evaluate", "--agent", str(agent), "--count", "8", "--markdown", str(table)])
     printed = capsys.readouterr().out
-    assert table.read_text() in printed
-    assert "| corpus |" in printed and "| ACMG (PPO) |" in printed
+    assert "| corpus |" in table.read_text() and "| ACMG (PPO) |" in table.read_text()
+    assert "(1) corpus" in printed and "ACMG (PPO)" in printed and "chord match %" in printed
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,9 @@ def test_evaluating_prints_the_corpus_row_and_the_agents(agent, tmp_path, capsys
         (["--temperature", "-1"], "temperature"),
         (["--opening", "C9"], "lies outside"),
         (["--agent", "nowhere.safetensors"], "there is no file nowhere.safetensors"),
+        (["--device", "tpu"], "'tpu' is not one of cpu, cuda"),
+        (["--seed", "-1"], "seed: -1"),
+        (["--count", "1000000"], "count: 1000000"),
     ],
 )
 def test_a_users_mistake_ends_with_code_2_and_a_sentence(agent, tmp_path, capsys, arguments, says):
@@ -100,6 +104,32 @@ def test_a_users_mistake_ends_with_code_2_and_a_sentence(agent, tmp_path, capsys
     assert run("compose", *given, "--out", str(tmp_path), *arguments) == 2
     said = capsys.readouterr().err
     assert says in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("--ppo.minibatches", "0"),
+        ("--ppo.epochs", "0"),
+        ("--ppo.clip", "-1"),
+        ("--ppo.entropy-weight", "nan"),
+        ("--ppo.seed", "-1"),
+        ("--prior.batch", "0"),
+        ("--model.actor.layers", "0"),
+    ],
+)
+def test_a_setting_out_of_range_ends_with_code_2_and_its_name(setting, value, tmp_path, capsys):
+    assert run("train", "ppo", setting, value, "--out", str(tmp_path / "a.safetensors")) == 2
+    said = capsys.readouterr().err
+    assert setting.rpartition(".")[2].replace("-", "_") in said and "Traceback" not in said
+
+
+def test_a_folder_that_cannot_be_written_shows_before_the_training(chorales, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "a.safetensors"
+    assert run("train", "ppo", *TINY, *SHORT_PRIOR, "--out", str(path)) == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path / "file") in said and "100%|" not in said.partition("learn")[2]
 
 
 def test_a_corrupt_agent_ends_with_code_2_and_its_path(agent, tmp_path, capsys):
