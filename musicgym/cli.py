@@ -212,8 +212,8 @@ class Train(Training):
         learning = self.ppo if self.algorithm == "ppo" else self.a2c
         config = self.config(rewards=self.rewards, learning=learning, **given)
         corpus = self.data()
-        for progression in config.progressions:  # a mistake shows before the training
-            config.envs(progression, config.num_envs)
+        made = [config.envs(p, config.num_envs) for p in config.progressions]  # mistakes show now
+        print(made[0].reward.table())
         _, path = obtain(config, corpus, _stages(self.log), self.out, self.device)
         print(path)
 

@@ -23,8 +23,8 @@ def pytest_configure(config: pytest.Config) -> None:
     MUSICGYM_CACHE moves it.
     """
     os.environ.setdefault("MUSICGYM_CACHE", str(config.rootpath / ".pytest_cache" / "musicgym"))
-    if "PYTEST_XDIST_WORKER" in os.environ:  # before anything imports torch
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Before anything imports torch: its threads wait for cores that other workers hold.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def prepared(steps_per_beat: int) -> Corpus:

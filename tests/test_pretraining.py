@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,15 +23,6 @@ TASK = task(key="natural", progression="random")
 RINGING = list(layout(TASK)).index("ringing")
 SIZE = MelodyLSTMConfig(32, dropout=0.1)
 SMALL = PretrainConfig(epochs=6, batch=32, learning_rate=1e-2)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Keep torch from waiting for a core that another test holds."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
