@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from musicgym.corpus.dataset import Corpus
 from musicgym.files import cache_folder
 
 from .acmg import ACMG, ACMGConfig
+from .checkpoints import CheckpointError
 from .configs import ActorCriticConfig, LearningConfig
 from .learning import Report
 
@@ -56,20 +58,22 @@ def obtain(
 
     Raises:
         ValueError: the path holds an agent of another configuration or corpus.
-        CheckpointError: a file that is found is corrupt or does not fit.
+        CheckpointError: the given path holds a corrupt file. (One in the cache is set aside.)
     """
-    path = path or agent_path(config, corpus.fingerprint)
-    if path.exists():
-        agent = ACMG.load(path, device)
-        if agent.config != config or agent.facts.get("corpus", corpus.fingerprint) != (
-            corpus.fingerprint
-        ):
-            raise ValueError(
-                f"agent: {path} holds an agent of another configuration or corpus; give another "
-                f"path, or delete it."
-            )
+    if path is None:
+        path = agent_path(config, corpus.fingerprint)
+        agent = _found(path, device)
     else:
+        agent = ACMG.load(path, device) if path.exists() else None
+    if agent is None:
         agent = with_prior(config, corpus, stage, device)
+    elif agent.config != config or agent.facts.get("corpus", corpus.fingerprint) != (
+        corpus.fingerprint
+    ):
+        raise ValueError(
+            f"agent: {path} holds an agent of another configuration or corpus; give another path, "
+            f"or delete it."
+        )
     if not agent.finished:
         steps = agent.config.learning.total_steps
         agent.learn(stage("learn", steps), checkpoint=path)
@@ -81,10 +85,22 @@ def with_prior(config: ACMGConfig, corpus: Corpus, stage: Stage, device: str = "
     if config.pretraining is None:
         return ACMG(config, device)
     path = prior_path(config, corpus.fingerprint)
-    agent = ACMG(config, device)
-    if path.exists():
-        agent.start_from(ACMG.load(path, device))
+    agent, found = ACMG(config, device), _found(path, device)
+    if found:
+        agent.start_from(found)
     else:
         agent.pretrain(corpus, stage("pretrain", config.pretraining.epochs))
         agent.save(path)
     return agent
+
+
+def _found(path: Path, device: str) -> ACMG | None:
+    """Return the agent that the cache holds at a path; a corrupt file is set aside."""
+    if not path.exists():
+        return None
+    try:
+        return ACMG.load(path, device)
+    except CheckpointError as error:
+        aside = path.replace(path.with_name(f"{path.name}.corrupt"))
+        warnings.warn(f"{error} It is kept as {aside.name}.", stacklevel=3)
+        return None

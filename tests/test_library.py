@@ -89,3 +89,14 @@ def test_learning_again_after_a_stop_goes_on_in_the_same_agent() -> None:
         agent.learn(stop)
     agent.learn(lambda figures: seen.append(figures["steps"]))
     assert seen == [64, 128, 192]
+
+
+def test_a_corrupt_agent_of_the_cache_is_set_aside_and_made_anew() -> None:
+    stages = Stages()
+    _, path = obtain(CONFIG, corpus(), stages)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.warns(UserWarning, match=r"kept as .*\.corrupt"):
+        agent, same = obtain(CONFIG, corpus(), stages)
+    assert agent.finished and same == path
+    assert stages.names == ["pretrain", "learn", "learn"]  # the prior was whole
+    assert path.with_name(f"{path.name}.corrupt").exists()
