@@ -39,7 +39,7 @@ from .melody_lstm import MelodyLSTM
 from .pretraining import pretrain
 from .rollout import Rollout, play
 
-__all__ = ["ACMG", "ACMGConfig", "Composed"]
+__all__ = ["MOST_AT_ONCE", "ACMG", "ACMGConfig", "Composed"]
 
 #: Melodies that are composed in one batch, at most.
 MOST_AT_ONCE = 10_000
@@ -315,10 +315,8 @@ class ACMG:
         held = checkpoints.load(Path(path), "acmg", check_device(device))
         try:
             agent = ACMG(ACMGConfig.from_json(held.facts["config"]), device)
-            state = {n[6:]: t for n, t in held.tensors.items() if n.startswith("model.")}
-            agent.model.load_state_dict(state)
-            prior = {n[6:]: t for n, t in held.tensors.items() if n.startswith("prior.")}
-            if prior:
+            agent.model.load_state_dict(checkpoints.under(held.tensors, "model"))
+            if prior := checkpoints.under(held.tensors, "prior"):
                 task = agent.config.task()
                 size = agent.config.model.actor
                 agent.prior = MelodyLSTM(layout(task), task.n_events, size).to(device)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from musicgym.files import write_whole
 
-__all__ = ["FORMAT", "Checkpoint", "CheckpointError", "load", "save"]
+__all__ = ["FORMAT", "Checkpoint", "CheckpointError", "load", "save", "under"]
 
 #: Raised whenever a checkpoint would be read differently.
 FORMAT = 1
@@ -86,3 +86,9 @@ def load(path: Path, kind: str, device: str | torch.device = "cpu") -> Checkpoin
             f"checkpoint: {path} has format {written}, this musicgym reads {FORMAT}; train again."
         )
     return Checkpoint(kind, tensors, facts, metadata.get("version", "?"))
+
+
+def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with ``prefix.``, by the rest of their names."""
+    start = len(prefix) + 1
+    return {name[start:]: t for name, t in tensors.items() if name.startswith(f"{prefix}.")}

@@ -19,6 +19,7 @@ from musicgym.vector_env import MelodyComposeVectorEnv
 
 from .actor_critic import ActorCritic
 from .advantages import ReturnScale, gae
+from .checkpoints import under
 from .configs import LearningConfig
 from .kl_control import adapt, entropy, kl_divergence
 from .melody_lstm import MelodyLSTM
@@ -259,17 +260,12 @@ class Learner:
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Return to where `state` was called."""
-        self.model.load_state_dict(_under(tensors, "model"))
+        self.model.load_state_dict(under(tensors, "model"))
         saved: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under(tensors, "optimiser").items():
+        for name, value in under(tensors, "optimiser").items():
             index, _, entry = name.partition(".")
             saved.setdefault(int(index), {})[entry] = value
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": saved, "param_groups": groups})
         self.iteration, self.beta = numbers["iteration"], numbers["beta"]
         self.scale.restore(numbers["scale"])
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = len(prefix) + 1
-    return {name[start:]: t for name, t in tensors.items() if name.startswith(f"{prefix}.")}

@@ -22,7 +22,7 @@ from musicgym.melody import Melody
 from musicgym.randomness import chance_at
 from musicgym.reward import Rule
 from musicgym.task import Task
-from musicgym.theory import QUALITIES, Chord, usual_key
+from musicgym.theory import Chord, usual_key
 from musicgym.vector_env import MelodyComposeVectorEnv
 
 from .metrics.acmg import METRICS, table
@@ -53,17 +53,13 @@ def corpus_windows(corpus: Corpus, split: str, task: Task) -> Windows:
 
 def as_melodies(cut: Windows, task: Task) -> list[Melody]:
     """Return windows as melodies in C major and A minor."""
-    qualities = list(QUALITIES)
     keys = (usual_key(0, "major"), usual_key(9, "minor"))
     return [
         Melody(
             tuple(events.tolist()),
             task.low,
             keys[mode],
-            tuple(
-                Chord(int(r), qualities[int(c)])
-                for r, c in zip(cut.roots[i], cut.codes[i], strict=True)
-            ),
+            tuple(map(Chord.of, cut.roots[i], cut.codes[i])),
             task.meter,
             task.steps_per_beat,
             cut.names[i],

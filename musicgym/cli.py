@@ -317,12 +317,13 @@ class Evaluate(Training):
 
     def run(self) -> None:
         """Run the command."""
+        from musicgym.agents.acmg import MOST_AT_ONCE
         from musicgym.agents.library import obtain
         from musicgym.benchmarks.evaluate import columns, markdown, rows_of
         from musicgym.files import write_whole
 
-        if not 1 <= self.count <= 10_000:
-            raise ValueError(f"count: {self.count!r} is not from 1 to 10000.")
+        if not 1 <= self.count <= MOST_AT_ONCE:
+            raise ValueError(f"count: {self.count!r} is not from 1 to {MOST_AT_ONCE}.")
         corpus = self.data()
         if self.agent:
             agent = self.load(self.agent)

@@ -20,7 +20,7 @@ from .options import read_options, read_weights
 from .randomness import episode_key, next_key
 from .reward import PolicyTerm, RewardSpec, SequenceTerm, load
 from .task import DRAWN_KEYS, Task
-from .theory import MODES, QUALITIES, Chord, Key, closest, usual_key
+from .theory import MODES, Chord, Key, closest, usual_key
 
 __all__ = ["MelodyComposeEnv"]
 
@@ -108,8 +108,7 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self.constants = constants(self.task, self.reward.readings)
         self.parts = layout(self.task, notes_only)
-        self.single_action_space = spaces.Discrete(self.task.n_events)
-        self.action_space = self.single_action_space
+        self.action_space = spaces.Discrete(self.task.n_events)
         self.observation_space = observation_space(self.parts, observation)
         self._size = sum(self.parts.values())
         self._masks = action_masks(self.task.n_events)
@@ -365,9 +364,8 @@ def as_melody(
         own = Key.parse(task.key)
         key = own if (own.tonic, own.mode) == (key.tonic, key.mode) else key
     place = slice(int(row) * constants.spans, (int(row) + 1) * constants.spans)
-    qualities = tuple(QUALITIES)
     chords = tuple(
-        Chord((int(root) + tonic) % 12 if code else 0, qualities[int(code)])
+        Chord.of(root + tonic, code)
         for root, code in zip(constants.roots[place], constants.codes[place], strict=True)
     )
     return Melody(

@@ -267,8 +267,7 @@ class Task:
 
 def chord_masks(roots: Ints, codes: Ints) -> Ints:
     """Return the tones of chords as 12 bits from their roots and quality codes."""
-    qualities = list(QUALITIES)
-    table = [[Chord(root, quality).mask for quality in qualities] for root in range(12)]
+    table = [[Chord.of(root, code).mask for code in range(len(QUALITIES))] for root in range(12)]
     masks: Ints = np.array(table, dtype=np.int64)[roots, codes]
     return masks
 

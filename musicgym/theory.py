@@ -228,6 +228,15 @@ class Chord:
     root: int
     quality: str
 
+    @staticmethod
+    def of(root: int, code: int) -> Chord:
+        """Return the chord of a root and a quality's `code`; code 0 is no chord, whatever the root.
+
+        >>> Chord.of(9, 7).symbol(), Chord.of(9, 0).symbol()
+        ('Am7', 'N.C.')
+        """
+        return Chord(int(root) % 12, _SUFFIXES[int(code)]) if code else NO_CHORD
+
     @property
     def code(self) -> int:
         """The place of the quality in `QUALITIES` (0 = no chord)."""

@@ -75,7 +75,7 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         self.constants, self.weights = one.constants, one.weights
         self.observation, self.reward_timing = one.observation, one.reward_timing
         self.single_observation_space = one.observation_space
-        self.single_action_space = one.single_action_space
+        self.single_action_space = one.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         flat = self.observation == "flat"

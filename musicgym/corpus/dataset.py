@@ -51,8 +51,6 @@ FORMAT = 1
 #: The corpora that `prepare` can build: each is a module of this folder with `build`.
 SOURCES = ("chorales",)
 
-_SUFFIXES = tuple(QUALITIES)
-
 
 class CorpusMissing(LookupError):
     """A corpus is not in the cache; the message says how to prepare it."""
@@ -109,7 +107,7 @@ class Piece:
 
     def melody(self) -> Melody:
         """Return the piece as a `Melody`, with one chord a beat."""
-        chords = [Chord(r, _SUFFIXES[c]) for r, c in zip(self.roots, self.codes, strict=True)]
+        chords = map(Chord.of, self.roots, self.codes)
         return Melody(
             self.events, LOW, self.key, tuple(chords), self.meter, self.steps_per_beat, self.name
         )
