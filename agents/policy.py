@@ -9,11 +9,12 @@ from torch import Tensor
 
 from musicgym.dynamics import Episodes
 from musicgym.observation import layout
+from musicgym.randomness import draw, episode_key
 from musicgym.task import Task
 
 from .configs import Sampling
 
-__all__ = ["Policy", "masked", "ringing_column", "sample"]
+__all__ = ["Policy", "chances", "masked", "ringing_column", "sample"]
 
 
 class Policy(Protocol):
@@ -48,11 +49,30 @@ def masked(logits: Tensor, observation: Tensor, ringing: int) -> Tensor:
     return torch.cat([hold, logits[..., 1:]], dim=-1)
 
 
-def sample(logits: Tensor, how: Sampling, generator: torch.Generator) -> Tensor:
-    """Draw events (B,) from logits (B, A)."""
+def chances(key: Tensor, seed: int, steps: int) -> Tensor:
+    """Return the draws (T, B) that pick the events of a play, of the episodes' keys (B,) and its seed.
+
+    A draw depends on nothing else: not on the batch, nor on the device. The seed salts the key, so
+    two plays that meet the same episode choose other events in it, and no draw of the environment
+    comes again.
+    """
+    step = torch.arange(steps, device=key.device)[:, None]
+    drawn: Tensor = draw(draw(key, episode_key(seed)), step)
+    return drawn
+
+
+def sample(logits: Tensor, how: Sampling, chance: Tensor) -> Tensor:
+    r"""Draw events (B,) from logits (B, A), each with the 32 random bits of its chance (B,).
+
+    .. math:: e = \min \{ e : \sum_{a \le e} p_a > u \sum_a p_a \}, \quad u = chance / 2^{32}
+
+    The sums are of whole numbers (p in units of 2^-30), so they are exact on every device, and an
+    event of probability 0 is never drawn.
+    """
     if how.temperature < 1e-6:  # dividing by less would leave the range of float32
         return logits.argmax(-1)
-    logits = logits / how.temperature
+    if how.temperature != 1:
+        logits = logits / how.temperature
     if how.top_k:
         least = logits.topk(min(how.top_k, logits.shape[-1])).values[..., -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)
@@ -61,6 +81,6 @@ def sample(logits: Tensor, how: Sampling, generator: torch.Generator) -> Tensor:
         ranked, order = probabilities.sort(-1, descending=True)
         keep = ranked.cumsum(-1) - ranked < how.top_p
         probabilities = torch.zeros_like(probabilities).scatter(-1, order, ranked * keep)
-    # The largest of p / Exp(1) is a draw from p: one pass, no cumulative sums.
-    noise = torch.empty_like(probabilities).exponential_(generator=generator)
-    return (probabilities / noise).argmax(-1)
+    below = (probabilities * 2**30).long().cumsum(-1)  # (B, A)
+    point = chance * below[:, -1] >> 32
+    return (below <= point[:, None]).sum(-1)

@@ -14,20 +14,20 @@ from musicgym.reward import PolicyTerm
 from musicgym.vector_env import MelodyComposeVectorEnv
 
 from .configs import Sampling
-from .policy import Policy, masked, ringing_column, sample
+from .policy import Policy, chances, masked, ringing_column, sample
 from .threads import few_threads
 
 __all__ = ["Rollout", "play"]
 
 
 class Rollout(NamedTuple):
-    """B whole episodes of T steps.
+    """B whole episodes of T steps, on the policy's device.
 
     Attributes:
         observation: uint8 (B, T, F), before each step.
         events: int64 (B, T).
         rewards: float32 (B, T).
-        terms: float64 (B, T, K) on the CPU, raw values in the order of the environment's reward.
+        terms: float64 (B, T, K), raw values in the order of the environment's reward.
         episodes: what was fixed in the episodes.
     """
 
@@ -48,53 +48,66 @@ def play(
     options: dict[str, Any] | None = None,
     device: str | torch.device = "cpu",
     judge: bool = False,
+    first: int = 0,
 ) -> Rollout:
     """Play one whole episode in each environment; all randomness comes from the seed.
 
-    The environments give ``"compact"`` observations and do not reset by themselves. With an
-    opening in the options the policy hears it, and its events and zero rewards stand first. Policy
-    terms pay only if `judge`: in training, not in returns that are compared.
+    Melody i depends on the seed and i only, not on how many are played beside it. The environments
+    give ``"compact"`` observations and do not reset by themselves. With an opening in the options
+    the policy hears it, and its events and zero rewards stand first. Policy terms pay only if
+    `judge`: in training, not in returns that are compared.
+
+    Args:
+        envs: where to play.
+        policy: what plays.
+        seed: fixes the episodes and the events that are drawn.
+        sampling: how events are drawn.
+        options: of the reset.
+        device: where the policy is.
+        judge: let policy terms pay.
+        first: the place of the first melody in a larger batch: the result is its rows
+            ``first`` to ``first + B``.
 
     Raises:
         ValueError: the seed or an option is out of its range.
     """
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"seed: {seed!r} is not from 0 to 2**63 - 1.")
+    if not (0 <= seed and 0 <= first and seed + first < 2**63):
+        raise ValueError(f"seed: {seed!r} (first: {first!r}) is not from 0 to 2**63 - 1.")
     given = read_options(options, envs.task, envs.num_envs).events
-    generator = torch.Generator(device=device).manual_seed(seed)
     opening = np.zeros((1, 0), np.int64) if given is None else np.atleast_2d(given)
     rest = {k: v for k, v in (options or {}).items() if k != "events"}
-    seen, _ = envs.reset(seed=seed, options=rest)
+    seen, _ = envs.reset(seed=seed + first, options=rest)
     steps, size, taught = envs.task.steps, envs.num_envs, opening.shape[-1]
-    forced = np.broadcast_to(opening, (size, taught))
+    forced = np.broadcast_to(opening, (size, taught)).T  # (taught, B)
     judged = judge and any(isinstance(term, PolicyTerm) for _, term in envs.reward.others)
     ringing = ringing_column(envs.task)
     episodes = envs.episodes()
+    chance = chances(torch.as_tensor(episodes.key).to(device), seed, steps)  # (T, B)
     state = policy.initial_state(episodes)
-    observation = torch.empty((size, steps, seen.shape[1]), dtype=torch.uint8, device=device)
-    events = torch.empty((size, steps), dtype=torch.int64, device=device)
-    rewards, terms = np.zeros((steps, size)), np.zeros((steps, size, len(envs.reward.names)))
+    # Time first, so that each step writes neighbours.
+    observation = torch.empty((steps, size, seen.shape[1]), dtype=torch.uint8, device=device)
+    events = torch.empty((steps, size), dtype=torch.int64, device=device)
+    rewards = np.zeros((steps, size), np.float32)
+    terms = np.zeros((steps, size, len(envs.reward.names)))
     for t in range(steps):
-        now = torch.from_numpy(seen).to(device)
-        observation[:, t] = now
+        observation[t] = torch.from_numpy(seen)
+        now = observation[t]
         logits, state = policy(now, state)
         logits = masked(logits, now, ringing)
         if t < taught:
-            played = torch.tensor(forced[:, t], device=device)
+            played = torch.tensor(forced[t], device=device)
         else:
-            played = sample(logits, sampling, generator)
+            played = sample(logits, sampling, chance[t])
         if judged and t >= taught:
             envs.observe_policy(logits.double().softmax(-1).cpu().numpy())
-        seen, reward, _, _, infos = envs.step(played.cpu().numpy())
-        events[:, t] = torch.from_numpy(envs.played).to(device)
+        seen, reward, *_ = envs.step(played.cpu().numpy())
+        events[t] = torch.from_numpy(envs.played)
         if t >= taught:
-            rewards[t] = reward
-            for k, name in enumerate(envs.reward.names):
-                terms[t, :, k] = infos["reward_terms"][name]
+            rewards[t], terms[t] = reward, envs.raw
     return Rollout(
-        observation,
-        events,
-        torch.from_numpy(rewards.T.astype(np.float32)).to(device),
-        torch.from_numpy(terms).transpose(0, 1),
+        observation.transpose(0, 1),
+        events.T,
+        torch.from_numpy(rewards).to(device).T,
+        torch.from_numpy(terms).to(device).transpose(0, 1),
         episodes,
     )

@@ -11,17 +11,23 @@ from small import vector_env
 from torch import Tensor
 
 from musicgym.agents.configs import Sampling
-from musicgym.agents.policy import masked, ringing_column, sample
+from musicgym.agents.policy import chances, masked, ringing_column, sample
 from musicgym.agents.rollout import play
 from musicgym.events import HOLD, REST
+from musicgym.randomness import draw, episode_key
 
 DRAWS = 20_000
+
+
+def chance(size: int, seed: int = 1) -> Tensor:
+    """Return the draws (B,) of the first step of B episodes."""
+    return chances(torch.arange(size) * 7919, seed, 1)[0]
 
 
 def draws(logits: list[float], how: Sampling = Sampling(), seed: int = 1) -> Tensor:  # noqa: B008
     """Return how often each event is drawn."""
     rows = torch.tensor(logits).expand(DRAWS, -1)
-    events = sample(rows, how, torch.Generator().manual_seed(seed))
+    events = sample(rows, how, chance(DRAWS, seed))
     return torch.bincount(events, minlength=len(logits)).double()
 
 
@@ -48,7 +54,7 @@ def test_the_temperature_divides_the_logits(temperature: float) -> None:
 
 def test_temperature_0_takes_the_most_likely_event() -> None:
     logits = torch.randn((50, 9), generator=torch.Generator().manual_seed(1))
-    events = sample(logits, Sampling(temperature=0), torch.Generator())
+    events = sample(logits, Sampling(temperature=0), chance(50))
     assert torch.equal(events, logits.argmax(-1))
 
 
@@ -79,11 +85,32 @@ def test_top_p_keeps_the_fewest_events_that_reach_the_share() -> None:
 
 def test_one_seed_draws_the_same_events_and_another_draws_others() -> None:
     logits = torch.zeros((64, 38))
-    first, again, other = (
-        sample(logits, Sampling(), torch.Generator().manual_seed(s)) for s in (1, 1, 2)
-    )
+    first, again, other = (sample(logits, Sampling(), chance(64, seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_an_event_is_the_first_whose_cumulative_probability_passes_the_chance() -> None:
+    logits = torch.tensor([0.25, 0.0, 0.5, 0.25, 0.0]).log().expand(6, -1)
+    u = [0, 0.25 - 2**-32, 0.25, 0.75 - 2**-32, 0.75, 1 - 2**-32]
+    drawn = sample(logits, Sampling(), (torch.tensor(u, dtype=torch.float64) * 2**32).long())
+    assert drawn.tolist() == [0, 0, 2, 2, 3, 3]  # events of probability 0 never
+
+
+def test_the_draws_of_steps_episodes_and_seeds_are_independent_and_uniform() -> None:
+    keys = torch.tensor([episode_key(i) for i in range(500)])
+    one, two = (chances(keys, seed, 40).double() / 2**32 for seed in (1, 2))  # (T, B)
+    counts = torch.histc(one.flatten(), 20, 0, 1)
+    assert float((counts - 1000).square().sum() / 1000) < 43.8  # 19 degrees: p > 0.001
+    for a, b in ((one[1:], one[:-1]), (one[:, 1:], one[:, :-1]), (one, two)):
+        assert abs(float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])) < 0.025
+
+
+def test_a_play_draws_nothing_that_its_environment_draws() -> None:
+    keys = torch.tensor([episode_key(i) for i in range(200)])
+    ours = set(chances(keys, 1, 64).flatten().tolist())
+    theirs = {draw(int(key), step) for key in keys for step in range(80)}
+    assert len(ours & theirs) < 3  # of 12,800 and 16,000 among 2**32: .05 by chance
 
 
 @pytest.mark.parametrize(
@@ -115,7 +142,7 @@ def test_a_masked_hold_is_never_drawn_and_an_allowed_one_is_untouched(how: Sampl
     ruled = masked(logits, observation, ringing=1)
     assert torch.equal(ruled[::2], logits[::2])
     assert torch.equal(ruled[:, 1:], logits[:, 1:])
-    events = sample(ruled, how, torch.Generator().manual_seed(1))
+    events = sample(ruled, how, chance(500))
     assert (events[1::2] != HOLD).all()
     assert (events[::2] == HOLD).any()
 
