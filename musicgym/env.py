@@ -110,23 +110,27 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         self.parts = layout(self.task, notes_only)
         self.action_space = spaces.Discrete(self.task.n_events)
         self.observation_space = observation_space(self.parts, observation)
-        self._size = sum(self.parts.values())
-        self._masks = action_masks(self.task.n_events)
+        self._masks = scalar.action_masks(self.task.n_events)
         self._rows: dict[Any, int] = {}
         self._names = self.reward.names
         self._others = self.reward.others
         self._sequence = any(isinstance(term, SequenceTerm) for _, term in self._others)
-        self._silent = {self._names[place]: 0.0 for place, _ in self._others}
+        self._more = self._sequence or reward_timing != "dense" or render_mode == "human"
         self._set_weights(self.reward.weights)
         self._state: Any = None
-        self._events: list[int] = []
+        self._events = bytearray()
+        self._over = True
         self._owed = 0.0
         self._probabilities: npt.NDArray[np.float64] | None = None
 
     @cached_property
     def _scalar(self) -> scalar.Scalar:
         """The functions of this task and reward, built when they are first needed."""
-        return scalar.build(self.constants, self.reward, self.parts, self.observation == "flat")
+        return scalar.build(self.constants, self.reward, self.parts, self.observation)
+
+    @cached_property
+    def _play(self) -> scalar.Step:
+        return self._scalar.step
 
     def _set_weights(self, weights: npt.NDArray[np.float64]) -> None:
         self.weights = weights
@@ -134,7 +138,8 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the built functions; a copy builds its own."""
-        return {name: value for name, value in self.__dict__.items() if name != "_scalar"}
+        built = ("_scalar", "_play")
+        return {name: value for name, value in self.__dict__.items() if name not in built}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -165,17 +170,19 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
             rows = {mode: self._row(chords) for mode, chords in given.chords.items()}
             mode = given.mode if given.mode >= 0 else self._scalar.reset(key, 0, -1, -1)[0][4]
             row = rows[mode]
-        self._state, seen = self._scalar.reset(key, row, given.tonic, given.mode)
-        self._events, self._owed, self._probabilities = [], 0.0, None
+        self._state, seen, info = self._scalar.reset(key, row, given.tonic, given.mode)
+        self._events, self._over, self._owed = bytearray(), False, 0.0
+        self._probabilities = None
         self._begin_sequences()
         if given.events is not None:
             for event in given.events.tolist():
-                self._state, seen, _, _, _, event = self._scalar.step(
+                self._state, seen, _, told, _, event = self._play(
                     self._state, event, self._rule_weights
                 )
                 self._events.append(event)
                 self._pay_others({}, event)
-        return self._observe(seen), {"action_mask": self._masks[self._state[_RINGING]].copy()}
+                info["action_mask"] = told["action_mask"]
+        return seen, info
 
     def _begin_sequences(self) -> None:
         """Start the sequence terms on the episode."""
@@ -183,7 +190,8 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
             batch = State(*(np.array([value]) for value in self._state))
             for _, term in self._others:
                 if isinstance(term, SequenceTerm):
-                    term.begin(episodes(self.constants, batch), np.array([True]))
+                    told = episodes(self.constants, batch, np.arange(self.task.steps))
+                    term.begin(told, np.array([True]))
 
     def _row(self, chords: tuple[list[int], list[int], list[int]]) -> int:
         """Return the row of the chord tables that holds these chords; add it if it is new."""
@@ -200,26 +208,23 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         Raises:
             gymnasium.error.ResetNeeded: the melody is finished, or was never begun.
         """
-        if self._state is None or len(self._events) == self.task.steps:
+        if self._over:
             raise gym.error.ResetNeeded("the melody is finished or not begun: call reset() first.")
-        state, seen, reward, raw, done, event = self._scalar.step(
+        self._state, seen, reward, info, done, event = self._play(
             self._state, int(action), self._rule_weights
         )
-        self._state = state
         self._events.append(event)
-        terms = dict(zip(self._names, raw, strict=False))
-        if self._sequence or self._probabilities is not None:
-            reward += self._pay_others(terms, event)
-        else:
-            terms.update(self._silent)
-        info = {"action_mask": self._masks[state[_RINGING]].copy(), "reward_terms": terms}
         if done:
-            info["melody"] = np.array(self._events, dtype=np.uint8)
-        if self.reward_timing != "dense":
-            reward = self._pay_later(reward, done)
-        if self.render_mode == "human":
-            self._print_bar()
-        return self._observe(seen), reward, done, False, info
+            self._over = True
+            info["melody"] = np.array(self._events)
+        if self._more or self._probabilities is not None:
+            if self._sequence or self._probabilities is not None:
+                reward += self._pay_others(info["reward_terms"], event)
+            if self.reward_timing != "dense":
+                reward = self._pay_later(reward, done)
+            if self.render_mode == "human":
+                self._print_bar()
+        return seen, reward, done, False, info
 
     def _pay_others(self, terms: dict[str, float], event: int) -> float:
         """Add the raw values of the terms that are not rules; return what they pay."""
@@ -243,16 +248,6 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         paid, self._owed = self._owed, 0.0
         return paid
 
-    def _observe(self, seen: tuple[int, ...]) -> Any:
-        if self.observation == "compact":
-            return np.array(seen, np.uint8)
-        if self.observation == "dict":
-            return dict(zip(self.parts, map(np.int64, seen), strict=True))
-        flat = np.zeros(self._size, np.float32)
-        for place in seen:  # faster than an index array for so few
-            flat[place] = 1.0
-        return flat
-
     def action_masks(self) -> npt.NDArray[np.int8]:
         """Return the mask of valid events (A,), 1 = valid, as MaskablePPO asks for it."""
         ringing = self._state is not None and self._state[_RINGING]
@@ -269,7 +264,7 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
     def get_state(self) -> tuple[Any, ...]:
         """Return all that the rest of the episode depends on; `set_state` restores it exactly."""
         weights = self.weights.copy()
-        return (self._state, tuple(self._events), self._owed, weights, self._probabilities)
+        return (self._state, bytes(self._events), self._owed, weights, self._probabilities)
 
     def set_state(self, state: tuple[Any, ...]) -> None:
         """Return to where `get_state` was called; only in the same environment or a copy of it.
@@ -277,7 +272,8 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         Sequence terms, which keep state of their own, hear the melody again from its start.
         """
         self._state, events, self._owed, weights, probabilities = state
-        self._events = list(events)
+        self._events = bytearray(events)
+        self._over = self._state is None or len(events) == self.task.steps
         self._set_weights(weights.copy())
         if self._sequence and self._state is not None:
             self._begin_sequences()
@@ -290,7 +286,7 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         """The melody composed so far, rests where nothing is yet."""
         if self._state is None:
             raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
-        events = self._events + [REST] * (self.task.steps - len(self._events))
+        events = [*self._events, *[REST] * (self.task.steps - len(self._events))]
         state = State(*self._state)
         return as_melody(self.task, self.constants, events, state.row, state.tonic, state.mode)
 
@@ -335,14 +331,6 @@ def check_probabilities(
     if (np.abs(p.sum(axis=-1) - 1) > 1e-4).any():
         raise ValueError("probabilities: they must sum to 1 within 1e-4.")
     return p
-
-
-def action_masks(n_events: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
-    """Return the two masks of valid events: in silence, and while a note rings."""
-    masks = np.ones((2, n_events), np.int8)
-    masks[0, 0] = 0
-    masks.setflags(write=False)
-    return masks[0], masks[1]
 
 
 def observation_space(parts: dict[str, int], observation: str) -> spaces.Space[Any]:

@@ -19,6 +19,8 @@ from playing import LOW, equal, random_events, spelt
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import musicgym
+from musicgym.backends import scalar
+from musicgym.backends.source import InlineError
 from musicgym.dynamics import Episodes
 from musicgym.env import MelodyComposeEnv
 from musicgym.reward import SequenceTerm
@@ -27,6 +29,7 @@ from musicgym.theory import Chord
 
 IDS = sorted(name for name in gym.registry if name.startswith("MelodyCompose"))
 OBSERVATIONS = ["flat", "compact", "dict"]
+RANDOM = {"key": "random", "progression": "random"}
 
 
 class Rising(SequenceTerm):
@@ -150,6 +153,54 @@ def test_outputs_are_fresh_in_their_space_and_of_plain_types(observation: str) -
     for kept, copied, info, info_copied in before:  # nothing that was given out changes later
         equal(kept, copied)
         equal(info, info_copied)
+        arrays = [info["action_mask"], *([kept] if observation != "dict" else [])]
+        assert all(array.flags.writeable and array.flags.aligned for array in arrays)
+
+
+@pytest.mark.parametrize("observation", OBSERVATIONS)
+def test_what_a_user_writes_into_an_output_changes_nothing_later(observation: str) -> None:
+    clean, soiled = make(observation=observation), make(observation=observation)
+    events = random_events(38, 64, seed=0)
+    expected = [*rollout(clean, events, seed=0), *rollout(clean, events)]
+    soiled.reset(seed=0)
+    given = []
+    for _ in range(2):
+        for event in [None, *events.tolist()]:
+            output = soiled.step(event) if event is not None else soiled.reset(seed=0)
+            given.append(copy.deepcopy(output))
+            output[-1]["action_mask"][:] = 7
+            output[-1].get("reward_terms", {}).clear()
+            if observation == "dict":
+                output[0].clear()
+            else:
+                output[0][:] = 9
+    equal(given, expected)
+
+
+@pytest.mark.parametrize("observation", OBSERVATIONS)
+def test_rules_called_plainly_give_every_output_of_inlined_ones(
+    observation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"observation": observation, "rewards": "acmg_literal", "bars": 4, **RANDOM}
+    events = random_events(38, 32, seed=1)
+    inlined = rollout(make(**given), events, seed=2)
+
+    def refuse(*_: Any) -> None:
+        raise InlineError("today nothing is inlined")
+
+    monkeypatch.setattr(scalar, "sources", refuse)
+    with pytest.warns(UserWarning, match="today nothing"):
+        equal(rollout(make(**given), events, seed=2), inlined)
+
+
+def test_places_that_were_forgotten_are_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembering, forgetting = make(**RANDOM), make(**RANDOM)
+    events = random_events(38, 64, seed=1)
+    expected = [rollout(remembering, events, seed=seed % 4) for seed in range(12)]
+    monkeypatch.setattr(scalar, "KEPT", 130)  # two episodes
+    assert len({str(outputs[5]) for outputs in expected}) == 4
+    equal([rollout(forgetting, events, seed=seed % 4) for seed in range(12)], expected)
+    assert len(forgetting._play.__globals__["places"]) <= 2
 
 
 def test_the_event_alphabet_is_hold_rest_and_the_pitches() -> None:

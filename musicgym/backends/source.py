@@ -13,7 +13,7 @@ import builtins
 import inspect
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from musicgym.dynamics import Constants, Moment, State, advance, initial, moment
 from musicgym.observation import Observation, observe
 from musicgym.randomness import chance_at
 from musicgym.reward import Reward
-from musicgym.select import where
+from musicgym.select import count_bits, where
 
 __all__ = ["Inliner", "InlineError", "reset_outputs", "step_outputs"]
 
@@ -31,6 +31,8 @@ _OPERATORS = {
     ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.RShift: ">>", ast.LShift: "<<",
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
 }  # fmt: skip
+_LAZY: dict[type, str] = {ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "!="}  # of two bools
+_FLAGS = ("ringing", "extra", "weak_extra")  # the bools of State
 
 
 class InlineError(Exception):
@@ -47,11 +49,22 @@ class Code(str):
     __slots__ = ()
 
 
-class Inliner:
-    """Collects the assignments that compute some outputs; `tables` are the arrays they read."""
+class Flag(Code):
+    """Source of an expression that is a bool."""
 
-    def __init__(self) -> None:
+    __slots__ = ()
+
+
+class Inliner:
+    """Collects the assignments that compute some outputs.
+
+    With `lazy`, for plain Python, flags are combined by ``and``, ``or`` and ``not``, and bits are
+    counted by a method of int: the same values in less than half the time.
+    """
+
+    def __init__(self, lazy: bool = False) -> None:
         """Start with no assignments."""
+        self.lazy = lazy
         self.lines: dict[str, str] = {}  # variable -> expression
         self.known: dict[str, str] = {}  # expression -> variable
 
@@ -152,6 +165,13 @@ class Inliner:
         text = f"{_source(left)} {_OPERATORS[kind]} {_source(right)}"
         if not isinstance(left, Code) and not isinstance(right, Code):
             return eval(text)  # two literals of our own source
+        if issubclass(kind, ast.cmpop):
+            return self._name(text, Flag)
+        if kind in _LAZY and isinstance(left, Flag | bool) and isinstance(right, Flag | bool):
+            if self.lazy:
+                text = f"{_source(left)} {_LAZY[kind]} {_source(right)}"
+                text = f"not {_source(left)}" if kind is ast.BitXor and right is True else text
+            return self._name(text, Flag)
         return self._name(text)
 
     def _call(
@@ -163,7 +183,11 @@ class Inliner:
                 return x if condition else y
             if _source(x) == _source(y):
                 return x
-            return self._name(f"{_source(x)} if {_source(condition)} else {_source(y)}")
+            flags = isinstance(x, Flag | bool) and isinstance(y, Flag | bool)
+            text = f"{_source(x)} if {_source(condition)} else {_source(y)}"
+            return self._name(text, Flag if flags else Code)
+        if function is count_bits and self.lazy:
+            return self._name(f"({_source(args[0])} & 4095).bit_count()")
         if function is abs:
             return self._name(f"abs({_source(args[0])})")
         if function in (State, Moment, Observation):
@@ -172,23 +196,47 @@ class Inliner:
             return self.call(function, *args)
         raise InlineError(f"{body.__qualname__}: a call of {function!r} is not allowed")
 
-    def add(self, number: int, value: Any) -> Any:
-        """Return a number plus a value."""
-        return self._name(f"{number} + {_source(value)}") if number else value
+    def write(self, template: str, *values: Any) -> Code:
+        """Return the variable that holds an expression, ``{}`` standing for each value."""
+        return self._name(template.format(*map(_source, values)))
 
-    def _name(self, expression: str) -> Code:
+    def _name(self, expression: str, kind: type[Code] = Code) -> Code:
         """Return the variable that holds an expression; equal expressions share it."""
         if expression not in self.known:
             variable = f"v{len(self.lines)}_"
             self.known[expression] = variable
             self.lines[variable] = expression
-        return Code(self.known[expression])
+        return kind(self.known[expression])
 
-    def assignments(self, outputs: list[Any]) -> tuple[list[str], list[str]]:
+    def moving(self, inputs: Iterable[str]) -> set[str]:
+        """Return these inputs and the variables that depend on them."""
+        moving = set(inputs)
+        for variable, expression in self.lines.items():
+            if not moving.isdisjoint(_NAME.findall(expression)):
+                moving.add(variable)
+        return moving
+
+    def settled(self, outputs: list[Any], moving: set[str]) -> list[Code]:
+        """Return the variables outside `moving` that the outputs, or what they need, read."""
+        found: dict[str, None] = {}
+        seen: set[str] = set()
+        stack = [_source(o) for o in outputs]
+        while stack:
+            for variable in _VARIABLE.findall(stack.pop()):
+                if variable not in moving:
+                    found[variable] = None
+                elif variable not in seen:
+                    seen.add(variable)
+                    stack.append(self.lines[variable])
+        return [Code(variable) for variable in found]
+
+    def assignments(
+        self, outputs: list[Any], given: Sequence[str] = ()
+    ) -> tuple[list[str], list[str]]:
         """Return the lines that compute the outputs, and the outputs as source.
 
         A variable that is used once is written where it is used, so that a choice computes only
-        the side that it takes.
+        the side that it takes. Variables that are `given` are inputs.
         """
         uses: dict[str, int] = dict.fromkeys(self.lines, 0)
         needed: set[str] = set()
@@ -196,7 +244,7 @@ class Inliner:
         while stack:
             for variable in _VARIABLE.findall(stack.pop()):
                 uses[variable] += 1
-                if variable not in needed:
+                if variable not in needed and variable not in given:
                     needed.add(variable)
                     stack.append(self.lines[variable])
         texts: dict[str, str] = {}
@@ -217,6 +265,7 @@ class Inliner:
 
 
 _VARIABLE = re.compile(r"\bv\d+_")
+_NAME = re.compile(r"\b[a-z]\w*")
 
 
 def _source(value: Any) -> str:
@@ -232,7 +281,7 @@ def step_outputs(inliner: Inliner, c: Constants, reward: Reward) -> dict[str, An
 
     Inputs of the source: the State's fields by name, ``action``, and ``w0``, ``w1``, ... weights.
     """
-    state = Record({name: Code(name) for name in State._fields})
+    state = Record({n: Flag(n) if n in _FLAGS else Code(n) for n in State._fields})
     m = inliner.call(moment, c, state, Code("action"))
     chance = inliner.call(chance_at, state["key"], inliner._name("step + 1"))
     after = inliner.call(advance, c, state, m, chance)
