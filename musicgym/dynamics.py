@@ -137,18 +137,13 @@ class Episodes(NamedTuple):
     key: Array
 
 
-def episodes(c: Constants, s: State) -> Episodes:
-    """Return what is fixed in the episodes of a batch (NumPy columns)."""
-    row = s.row.astype(np.int64)[:, None]
-    spans = row * c.spans + np.arange(c.steps) // c.steps_per_chord  # (B, T)
-    return Episodes(
-        s.tonic.astype(np.int64),
-        s.mode.astype(np.int64),
-        c.roots[spans],
-        c.codes[spans],
-        c.masks[spans],
-        s.key.astype(np.int64),
-    )
+def episodes(c: Constants, s: State, steps: Array) -> Episodes:
+    """Return what is fixed in the episodes of a batch.
+
+    The columns of the state are int64, and `steps` is 0 to T - 1, of one kind of array.
+    """
+    spans = s.row[:, None] * c.spans + steps // c.steps_per_chord  # (B, T)
+    return Episodes(s.tonic, s.mode, c.roots[spans], c.codes[spans], c.masks[spans], s.key)
 
 
 class State(NamedTuple):

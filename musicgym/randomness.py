@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .select import Array
 
-__all__ = ["chance_at", "draw", "episode_key", "next_key"]
+__all__ = ["chance_at", "draw", "episode_key", "first_key", "next_key"]
 
 
 def mix(h: Array) -> Array:
@@ -25,8 +25,13 @@ def draw(key: Array, counter: Array) -> Array:
 
 def episode_key(seed: int) -> int:
     """Return the hash key of the first episode after ``reset(seed=seed)``."""
+    return int(first_key(seed))
+
+
+def first_key(seed: Array) -> Array:
+    """Return the hash keys of seeds; only their lower 64 bits count."""
     key = mix(seed + 0x6A09E667 & 0xFFFFFFFF)
-    return int(mix(key ^ (seed >> 32 & 0xFFFFFFFF)))
+    return mix(key ^ (seed >> 32 & 0xFFFFFFFF))
 
 
 def next_key(key: Array) -> Array:

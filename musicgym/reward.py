@@ -45,26 +45,30 @@ class Rule:
 class SequenceTerm:
     """A term that sees each melody of a batch so far; it may keep state.
 
+    It gets and returns NumPy arrays, or with ``backend="tensor"`` tensors on the device.
     `exact_optimum` says whether the term is finite-memory, so that a planner may keep it.
     """
 
     exact_optimum: ClassVar[bool] = False
 
-    def begin(self, episodes: Episodes, which: npt.NDArray[np.bool_]) -> None:
-        """Start the melodies where the mask `which` (B,) holds."""
+    def begin(self, episodes: Episodes, which: Array) -> None:
+        """Start the melodies where the mask `which` bool (B,) holds."""
         raise NotImplementedError
 
-    def pay(self, events: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return raw values (B,) of the events (B,) of one step; -1 where none is played."""
+    def pay(self, events: Array) -> Array:
+        """Return raw values (B,) of the events int64 (B,) of a step; -1 where none is played."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class PolicyTerm:
-    """A term that judges the policy's event probabilities at a step."""
+    """A term that judges the policy's event probabilities at a step.
 
-    def judge(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return raw values (B,) of probabilities (B, A)."""
+    It is written with operators and methods that NumPy arrays and tensors share.
+    """
+
+    def judge(self, probabilities: Array) -> Array:
+        """Return raw values (B,) of probabilities float64 (B, A)."""
         raise NotImplementedError
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from musicgym.reward import PolicyTerm
+from musicgym.select import Array
 
 
 @dataclass(frozen=True)
@@ -20,14 +18,15 @@ class StateVariance(PolicyTerm):
     in the collision probability, so it is an anti-entropy bonus. It pays in training only: without
     ``observe_policy`` before a step it is 0.
 
+    >>> import numpy as np
     >>> StateVariance(normalised=True).judge(np.array([[1.0, 0.0, 0.0, 0.0]]))
     array([1.])
     """
 
     normalised: bool = False
 
-    def judge(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def judge(self, probabilities: Array) -> Array:
         """Return the variances (B,) of probabilities (B, n)."""
         n = probabilities.shape[-1]
-        variance: npt.NDArray[np.float64] = ((probabilities - 1 / n) ** 2).mean(-1)
+        variance = ((probabilities - 1 / n) ** 2).mean(-1)
         return variance * (n**2 / (n - 1)) if self.normalised else variance

@@ -185,7 +185,7 @@ def test_episodes_tell_the_chord_at_each_step() -> None:
     c = constants(Task(bars=2, progression="I V", steps_per_beat=1), Readings())
     keys = np.array([3, 4])
     s = initial(c, keys, np.zeros(2, int), np.array([0, 7]), np.zeros(2, int), keys)
-    told = episodes(c, s)
+    told = episodes(c, s, np.arange(c.steps))
     assert told.roots.tolist() == [[0] * 4 + [7] * 4] * 2
     assert told.tonic.tolist() == [0, 7]
     assert told.masks.shape == told.codes.shape == (2, 8)
