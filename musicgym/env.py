@@ -26,7 +26,6 @@ __all__ = ["MelodyComposeEnv"]
 
 OBSERVATIONS = ("flat", "compact", "dict")
 TIMINGS = ("dense", "bar", "end")
-_RINGING = State._fields.index("ringing")
 
 
 class MelodyComposeEnv(gym.Env[Any, Any]):
@@ -250,7 +249,7 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
 
     def action_masks(self) -> npt.NDArray[np.int8]:
         """Return the mask of valid events (A,), 1 = valid, as MaskablePPO asks for it."""
-        ringing = self._state is not None and self._state[_RINGING]
+        ringing = self._state is not None and self._state[scalar.RINGING]
         return self._masks[ringing].copy()
 
     def observe_policy(self, probabilities: npt.ArrayLike) -> None:

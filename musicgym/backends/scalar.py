@@ -35,6 +35,7 @@ Use = Callable[[Constants], None]
 TABLES = ("roots", "codes", "masks", "sizes")
 #: What names a place: the step, and what is fixed in an episode.
 PLACE = ("step", "row", "tonic", "mode")
+RINGING = State._fields.index("ringing")
 #: Places that are kept at once, each 0.2 to 0.7 kB.
 KEPT = 4_096
 
@@ -126,6 +127,15 @@ def _piece(observation: str, part: str) -> str:
     return {"flat": f"{part}_rows[{{}}]", "dict": "int64({})"}.get(observation, "{}")
 
 
+def _pieces(
+    observation: str, sizes: dict[str, int], parts: dict[str, Any], inliner: Inliner
+) -> list[Any]:
+    """Return the parts of an observation as values of the inliner."""
+    if observation == "compact":
+        return [parts[part] for part in sizes]
+    return [inliner.write(_piece(observation, part), parts[part]) for part in sizes]
+
+
 def _observed(observation: str, sizes: dict[str, int], pieces: list[str]) -> str:
     """Return the source of an observation of pieces."""
     joined = ", ".join(pieces)
@@ -149,28 +159,22 @@ def _informed(ringing: str, reward: Reward | None = None, raw: Sequence[str] = (
 def sources(
     c: Constants, reward: Reward, sizes: dict[str, int], observation: str
 ) -> tuple[str, str, str]:
-    """Return the source of step, of reset, and of place, which step looks up."""
-
-    def see(parts: dict[str, Any], inliner: Inliner) -> list[Any]:
-        if observation == "compact":
-            return [parts[part] for part in sizes]
-        return [inliner.write(_piece(observation, part), parts[part]) for part in sizes]
-
+    """Return the source of step, of reset, and of place, whose values step looks up."""
     inliner = Inliner(lazy=True)
     out = step_outputs(inliner, c, reward)
-    pieces = see(out["observation"], inliner)
+    pieces = _pieces(observation, sizes, out["observation"], inliner)
     weights = [f"w{i}" for i in range(len(out["raw"]))]
     moving = inliner.moving({"action", *weights, *State._fields} - set(PLACE))
     if observation == "flat":  # neighbours that follow from the place are joined there
         runs = [(k, list(run)) for k, run in groupby(pieces, lambda piece: piece in moving)]
         pieces = [p for k, run in runs for p in (run if k else [inliner.write(" + ".join(run))])]
-    state = out["state"]
-    outputs = [*state.values(), *pieces, *out["raw"], out["total"], out["done"], out["event"]]
+    after = list(out["state"].values())
+    outputs = [*after, *pieces, *out["raw"], out["total"], out["done"], out["event"]]
     place = inliner.settled(outputs, moving)
     lines, texts = inliner.assignments(outputs, given=place)
-    n, k = len(state), len(state) + len(pieces)
-    info = _informed(texts[list(state).index("ringing")], reward, texts[k:-3])
-    seen = _observed(observation, sizes, texts[n:k])
+    n, k = len(after), len(after) + len(pieces)
+    *raw, total, done, event = texts[k:]
+    seen, info = _observed(observation, sizes, texts[n:k]), _informed(texts[RINGING], reward, raw)
     step = _function(
         "step(state, action, weights)",
         [
@@ -179,20 +183,23 @@ def sources(
             f"{', '.join(place)}, = places[row, tonic, mode][step]",
             *lines,
         ],
-        f"({', '.join(texts[:n])}), {seen}, {texts[-3]}, {info}, {texts[-2]}, {texts[-1]}",
+        f"({', '.join(texts[:n])}), {seen}, {total}, {info}, {done}, {event}",
     )
     lines, texts = inliner.assignments(place)
-    at = _function(f"place({', '.join(PLACE)})", lines, f"({', '.join(texts)},)")
+    at_place = _function(f"place({', '.join(PLACE)})", lines, f"({', '.join(texts)},)")
+    return step, _reset_source(c, sizes, observation), at_place
+
+
+def _reset_source(c: Constants, sizes: dict[str, int], observation: str) -> str:
+    """Return the source of reset."""
     inliner = Inliner(lazy=True)
     out = reset_outputs(inliner, c)
-    state = out["state"]
-    lines, texts = inliner.assignments([*state.values(), *see(out["observation"], inliner)])
-    info = _informed(texts[list(state).index("ringing")])
-    seen = _observed(observation, sizes, texts[n:])
-    reset = _function(
-        "reset(key, row, tonic, mode)", lines, f"({', '.join(texts[:n])}), {seen}, {info}"
-    )
-    return step, reset, at
+    state = list(out["state"].values())
+    pieces = _pieces(observation, sizes, out["observation"], inliner)
+    lines, texts = inliner.assignments([*state, *pieces])
+    seen = _observed(observation, sizes, texts[len(state) :])
+    result = f"({', '.join(texts[: len(state)])}), {seen}, {_informed(texts[RINGING])}"
+    return _function("reset(key, row, tonic, mode)", lines, result)
 
 
 def _function(signature: str, lines: list[str], result: str) -> str:
