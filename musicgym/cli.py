@@ -341,26 +341,34 @@ class Bench:
     """Measure speed against named peers, in one interleaved run.
 
     Attributes:
-        what: env (environments) or train (PPO against sb3-contrib's RecurrentPPO).
+        what: env (environments), train (PPO), sample (composing), memory (bytes an environment) or
+            scaling (curves against batch, horizon, rules and LSTM width).
         repeats: interleaved rounds; medians are printed.
-        json: where to write the figures with versions and hardware.
+        seconds: of a turn; training takes an iteration instead.
+        peers: Pythons that have gymnax, EnvPool or PufferLib; MUSICGYM_PEERS by default.
+        device: cpu; or cuda, the rows of a GPU in env and train.
+        out: folder for the figures as JSON, the page and the pictures; none by default.
     """
 
-    what: conf.Positional[Literal["env", "train"]] = "env"
-    repeats: int = 5
-    json: Path | None = None
+    what: conf.Positional[Literal["env", "train", "sample", "memory", "scaling"]] = "env"
+    repeats: int | None = None
+    seconds: float | None = None
+    peers: tuple[str, ...] = ()
+    device: str = "cpu"
+    out: Path | None = None
 
     def run(self) -> None:
         """Run the command."""
-        from musicgym.benchmarks import throughput
-        from musicgym.files import write_whole
+        from musicgym.benchmarks.throughput import run as bench
 
-        measure = throughput.environments if self.what == "env" else throughput.training
-        found = measure(repeats=self.repeats)
-        print(throughput.table(found))
-        if self.json:
-            self.json.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.json, throughput.as_json(found).encode())
+        given = ("repeats", "seconds", "device", "out")
+        chosen = [name for name in given if getattr(self, name) != getattr(Bench, name)]
+        options = [f"--{name} {getattr(self, name)}" for name in chosen]
+        command = " ".join(["musicgym bench", self.what, *options])
+        found = bench.run(self.what, self.seconds, self.repeats, self.peers, self.device, command)
+        print(bench.text(found))
+        for path in bench.publish(found, self.out) if self.out else ():
+            print(path)
 
 
 Command = (

@@ -1,0 +1,120 @@
+"""What a device allows: its bandwidth and arithmetic, measured in the run, and the share used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from musicgym.backends.batch import COLUMNS
+
+from .rows import amount
+
+__all__ = ["bytes_a_step", "flop_a_frame", "limit_table", "peaks"]
+
+
+def peaks(device: str = "cpu", seconds: float = 1.0) -> dict[str, float]:
+    """Measure a device: bytes a second of a copy, and FLOP a second of matrix products.
+
+    Args:
+        device: cpu (as many threads as torch has now) or cuda.
+        seconds: on the wall, for each of the three.
+    """
+    import torch
+
+    on_gpu = device != "cpu"
+    wait = torch.cuda.synchronize if on_gpu else lambda: None
+    count = 2**30 if on_gpu else 2**26
+    source = torch.ones(count, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    found = {"copy B/s": _best(lambda: target.copy_(source), wait, seconds) * 2 * count}
+    side = 8192 if on_gpu else 1024
+    for dtype in (torch.float32, torch.bfloat16):
+        a = torch.randn(side, side, device=device).to(dtype)
+        rate = _best(lambda a=a: a @ a, wait, seconds) * 2 * side**3  # type: ignore[misc]
+        found[f"{str(dtype).removeprefix('torch.')} FLOP/s"] = rate
+    return found
+
+
+def _best(call: Callable[[], Any], wait: Callable[[], Any], seconds: float) -> float:
+    """Return the most calls a second that were seen."""
+    call()
+    wait()
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        for _ in range(4):
+            call()
+        wait()
+        best = max(best, 4 / (time.perf_counter() - start))
+    return best
+
+
+def bytes_a_step(real: int = 8) -> dict[str, int]:
+    """Return the bytes that a step of one compact environment must move, from shapes and types.
+
+    The state is read and written; the action is read; the rest is written.
+
+    Args:
+        real: bytes of a reward: 8 on the compiled backend, 4 on tensors.
+
+    >>> sum(bytes_a_step().values()) > sum(bytes_a_step(real=4).values()) > 0
+    True
+    """
+    envs: Any = gym.make_vec(
+        "MelodyCompose-v0", num_envs=1, observation="compact", backend="arrays"
+    )
+    return {
+        "state": 2 * sum(np.dtype(dtype).itemsize for dtype in COLUMNS),
+        "action": 8,
+        "observation": len(envs.parts),
+        "reward and terms": real * (1 + len(envs.reward.names)),
+        "flags": 2,
+        "event": 1,
+    }
+
+
+def flop_a_frame(model: Any, epochs: int) -> dict[str, float]:
+    """Return the arithmetic of a frame of PPO: two for each weight of a matrix that it meets.
+
+    A frame is played once, priced once and learned from in each epoch; a backward pass costs twice
+    its forward. Embeddings are looked up, which costs no product.
+    """
+    import torch
+
+    matrices = [
+        parameter
+        for part in model.modules()
+        if isinstance(part, torch.nn.LSTM | torch.nn.Linear)
+        for parameter in part.parameters(recurse=False)
+        if parameter.dim() == 2
+    ]
+    forward = 2.0 * sum(matrix.numel() for matrix in matrices)
+    return {"play": forward, "price": forward, "learn": 3 * forward * epochs}
+
+
+def limit_table(facts: dict[str, Any]) -> str:
+    """Return the limits as text of at most 80 columns.
+
+    >>> print(limit_table({"peaks": {"copy B/s": 1e10}, "uses": [
+    ...     {"what": "env x 65,536", "rate": 5e7, "each": 100.0, "of": "copy B/s"}]}))
+    the device, measured: copy B/s 10.0 G
+    what                       steps/s   x each    = used  share of the limit
+    env x 65,536                50.0 M      100    5.00 G  50 % of copy B/s
+    """
+    lines: list[str] = []
+    for name, value in facts["peaks"].items():
+        start = "the device, measured: " if not lines else " " * 22
+        lines.append(f"{start}{name} {amount(value)}")
+    lines.append(f"{'what':<26}{'steps/s':>8}{'x each':>9}{'= used':>10}  share of the limit")
+    for use in facts["uses"]:
+        used = use["rate"] * use["each"]
+        share = used / facts["peaks"][use["of"]]
+        lines.append(
+            f"{use['what'][:26]:<26}{amount(use['rate']):>8}{amount(use['each']):>9}"
+            f"{amount(used):>10}  {share:.0%} of {use['of']}".replace("%", " %")
+        )
+    return "\n".join(lines)
