@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
 from .backends.batch import COLUMNS, Batch
-from .backends.tensor import EXECUTIONS, Execution, TensorCore
+from .backends.tensor import EXECUTIONS, Execution, Played, TensorCore
 from .dynamics import Episodes, State
 from .env import check_probabilities, check_word
 from .options import Options, read_options
@@ -114,7 +114,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         """Check the arguments and build the environments."""
         check_word("backend", backend, ("tensor",))
         check_word("execution", execution, (None, *EXECUTIONS))
-        self.execution = execution
+        self._asked = execution
         super().__init__(num_envs, backend, device, autoreset_mode, **arguments)
 
     def _check_device(self, device: str) -> None:
@@ -148,8 +148,8 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
     def _new_core(self) -> TensorCore:
         arguments = (self.constants, self.reward, self.parts, self.observation == "flat")
         core = TensorCore(*arguments, self.device)
-        chosen = self.execution or ("compiled" if core.device.type == "cuda" else "eager")
-        self._execute = Execution(core, chosen)
+        default = "compiled" if core.device.type == "cuda" else "eager"
+        self._execute = Execution(core, self._asked or default)
         self._device_weights = self._weights_on_device()
         self._judged = any(isinstance(term, PolicyTerm) for _, term in self._others)
         return core
@@ -158,6 +158,11 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
     def core(self) -> TensorCore:
         """The pure functions of these environments."""
         return self._core  # type: ignore[no-any-return]
+
+    @property
+    def execution(self) -> str:
+        """How steps run: what was asked for, or what it fell back to."""
+        return self._execute.how
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is built again."""
@@ -212,7 +217,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
             for heard, column in enumerate(opening.expand(self.num_envs, -1).unbind(1)):
                 assert self._state is not None
                 state = copied(self._state)
-                played = self._execute(self._state, column, self._device_weights, None)
+                played = self._execute.step(self._state, column, self._device_weights, None)
                 self._keep(played.event, some.mask)
                 self._state = chosen(some.mask, played.state, state)
                 self._last = chosen(some.mask, played.observation, self._last)
@@ -326,7 +331,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         assert self._state is not None
         probabilities = self._probabilities if self._judged else None
         self._probabilities = None
-        played = self._execute(self._state, actions, self._device_weights, probabilities)
+        played = self._execute.step(self._state, actions, self._device_weights, probabilities)
         self._keep(played.event, playing)
         self._state, self._last = played.state, played.observation
         reward, raw, done = played.reward, played.raw, played.done
@@ -395,7 +400,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         assert self._state is not None
         return self.core.masks(self._state)
 
-    def _infos(self, raw: Any, which: Any, done: Any = None) -> dict[str, Any]:
+    def _infos(self, raw: Any, which: Any, done: Any = None, mask: Any = None) -> dict[str, Any]:
         """Return the infos of a reset of the environments of the mask."""
         mask, some = self._masks_now(), torch.from_numpy(which).to(self.device)
         if not which.all():
@@ -475,34 +480,64 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
             Rewards and raw values as `step` would have given them: what sequence terms pay is
             added, and the rewards are paid when `reward_timing` says.
 
+        Where the melodies are finished, reset or the next `step` starts the next ones.
+
         Raises:
-            ValueError: the environments stand at different steps, or too many steps are given.
+            ValueError: the environments stand at different steps, or steps are none or too many.
         """
-        clock, steps = self._clock, len(events)
-        if self._state is None or not isinstance(clock, int) or clock + steps > self.task.steps:
-            raise ValueError(
-                f"put: {steps} steps given; all environments stand together, and no further "
-                f"steps than the {self.task.steps} of a melody fit: call begin() first."
-            )
+        steps = len(events)
+        self._check_together(steps)
+        clock = self._clock
+        assert isinstance(clock, int)
         self._state, self._last, self._probabilities = State(*state), observation, None
         self._events[clock : clock + steps] = events.to(torch.uint8)
         self._clock = clock + steps
         every = self._every().mask
         if self._sequence:
             heard = [self._hear(event, every) for event in events.unbind(0)]
-            if heard:
-                raw = raw + torch.stack([values for values, _ in heard])
-                rewards = rewards + torch.stack([paid for _, paid in heard])
+            raw = raw + torch.stack([values for values, _ in heard])
+            rewards = rewards + torch.stack([paid for _, paid in heard])
         if self.reward_timing != "dense":
             due = [self._due(clock + t + 1) for t in range(steps)]
             paid = [
                 self._pay_when_due(r, every if now else every ^ True)
                 for r, now in zip(rewards.unbind(0), due, strict=True)
             ]
-            rewards = torch.stack(paid) if paid else rewards
-        if steps:
-            self.raw = raw[-1]
+            rewards = torch.stack(paid)
+        self.raw = raw[-1]
         return rewards, raw
+
+    def step_many(self, actions: Tensor) -> Played:
+        """Play t events in each environment, as one CUDA graph where the execution is captured.
+
+        Args:
+            actions: integers (t, B) on the device.
+
+        Returns:
+            The last state and what each step gave, stacked: (t, B, ...); the rewards as `step`
+            would have given them. Where the melodies are finished, reset or the next `step` starts
+            the next ones.
+
+        Raises:
+            ValueError: see `put`.
+        """
+        self._check_together(len(actions))
+        assert self._state is not None
+        played = self._execute.steps(self._state, actions, self._device_weights)
+        reward, raw = self.put(
+            played.state, played.observation[-1], played.event, played.reward, played.raw
+        )
+        return played._replace(reward=reward, raw=raw)
+
+    def _check_together(self, steps: int) -> None:
+        clock = self._clock
+        if self._state is None:
+            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+        if not isinstance(clock, int) or not 1 <= steps <= self.task.steps - clock:
+            raise ValueError(
+                f"{steps} steps given, but the environments must stand together at one step, and "
+                f"from 1 step to the end of the melody's {self.task.steps} fit: reset all first."
+            )
 
     def _due(self, step: Any) -> Any:
         """Tell whether rewards are paid after so many steps."""

@@ -21,7 +21,6 @@ from playing import random_events, spelt
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from musicgym.backends import tensor as tensor_backend
 from musicgym.backends.batch import COLUMNS as NUMPY_COLUMNS
 from musicgym.backends.tensor import COLUMNS, TensorCore
 from musicgym.dynamics import Moment, State, constants
@@ -133,9 +132,7 @@ def drive(mode: str, steps: int = 30, options: Any = None, **arguments: Any) -> 
     some = np.arange(size) % 2 == 0
     for step, actions in enumerate(random_events(n_events, steps, 1, size)):
         if step == 3:  # so that the episodes end at different steps
-            for envs in (ours, theirs):
-                last = envs.reset(options={"reset_mask": some.copy()})
-            same(ours.raw * 0, np.zeros_like(theirs.raw.reshape(-1, len(ours.reward.names))))
+            same(*(envs.reset(options={"reset_mask": some.copy()}) for envs in (ours, theirs)))
         if step % 2:
             p = rng.dirichlet(np.ones(n_events), size)
             ours.observe_policy(torch.from_numpy(p))
@@ -146,8 +143,7 @@ def drive(mode: str, steps: int = 30, options: Any = None, **arguments: Any) -> 
         same(tuple(ours.episodes()), tuple(theirs.episodes()))
         if mode == "Disabled" and b[2].any():
             mask = b[2].copy()
-            last = [envs.reset(options={"reset_mask": mask.copy()}) for envs in (ours, theirs)]
-            same(*last)
+            same(*(envs.reset(options={"reset_mask": mask.copy()}) for envs in (ours, theirs)))
         if step % 7 == 0:
             assert ours.melodies == theirs.melodies
 
@@ -246,3 +242,355 @@ def test_environment_i_is_the_single_environment_with_seed_plus_i() -> None:
             assert bool(done[i]) == one[2]
     assert envs.melodies == [single.melody for single in singles]
     assert infos["melody"].tolist() == [list(single.melody.events) for single in singles]
+
+
+@pytest.mark.parametrize("way", ["begin and put", "step_many"])
+@pytest.mark.parametrize("timing", ["dense", "bar", "end"])
+def test_a_rollout_over_the_core_alone_is_that_of_the_environment(timing: str, way: str) -> None:
+    given = {
+        "rewards": {RISING: 0.5, "chord_tone": 1.0, "repetition": 2.0},
+        "reward_timing": timing,
+    }
+    ours, theirs = make(**given), make(backend="arrays", **given)
+    opening = {"events": spelt("C5 D5")}
+    theirs.reset(seed=4, options=dict(opening))
+    state, observation, weights = ours.begin(seed=4, options=opening)
+    steps = [theirs.step(actions) for actions in events(6)]
+    actions = torch.from_numpy(events(6))
+    if way == "step_many":
+        played = ours.step_many(actions)
+        rewards, raw, observation = played.reward, played.raw, played.observation[-1]
+    else:
+        kept = []
+        for now in actions:
+            kept.append(ours.core.step(state, now, weights))
+            state, observation = kept[-1].state, kept[-1].observation
+        stacked = [torch.stack([p[i] for p in kept]) for i in (5, 2, 3)]
+        rewards, raw = ours.put(state, observation, *stacked)
+    same(observation, steps[-1][0])
+    same(rewards, np.array([step[1] for step in steps]))
+    same(raw[-1], np.stack([steps[-1][4]["reward_terms"][n] for n in ours.reward.names], 1))
+    assert ours.melodies == theirs.melodies
+    same(tuple(ours.episodes()), tuple(theirs.episodes()))
+    for actions in events(9):  # it goes on, with the next episodes
+        same(ours.step(torch.from_numpy(actions)), theirs.step(actions))
+
+
+def test_probabilities_are_judged_within_the_core() -> None:
+    envs = make(rewards={PEAKED: 0.5})
+    state, _, weights = envs.begin(seed=0)
+    p = torch.eye(38)[:SIZE].requires_grad_()
+    played = envs.core.step(state, torch.ones(SIZE, dtype=torch.int32), weights, p)
+    assert played.reward.tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
+    assert played.raw[:, 0].tolist() == [2.0, 0.0, 0.0, 0.0, 0.0]
+    assert not played.reward.requires_grad
+
+
+def test_new_chords_are_equal_when_the_tables_have_grown() -> None:
+    ours, theirs = make(progression="I V"), make(backend="arrays", progression="I V")
+    before, room = ours.core.tables, set()
+    for chords in ("C", "Dm7", "G7", "N.C.", "F#dim", "Am", "Bb", "E7", "Cm", "Ab"):
+        for key in ("C major", "E major", "A minor", "F minor"):
+            option = {"progression": chords, "key": key}
+            same(ours.reset(seed=1, options=option), theirs.reset(seed=1, options=option))
+            same(tuple(ours.episodes()), tuple(theirs.episodes()))
+            room.add(ours.core.tables)
+    assert before in room and 1 < len(room) <= 3
+
+
+# --- Ways to run -------------------------------------------------------------------------------
+
+
+def test_compiled_steps_are_equal() -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "a step runs")  # nothing may fall back
+        drive("NextStep", execution="compiled", rewards="acmg", steps=12)
+
+
+def test_many_environments_compile_each_their_own_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **how: real(f, backend="eager", **how))
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
+    for size in range(2, 6):  # more than torch may compile of one code
+        envs = make(size, execution="compiled", rewards={"chord_tone": 1.0})
+        envs.reset(seed=0)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "a step runs")
+            envs.step([1] * size)
+        assert envs.execution == "compiled"
+
+
+def test_what_cannot_be_had_falls_back_with_a_warning_that_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("no compiler found")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.warns(UserWarning, match="runs compiled, not captured: cpu has no CUDA graphs"):
+        envs = make(execution="captured")
+    envs.reset(seed=0)
+    reference = make()
+    reference.reset(seed=0)
+    actions = torch.from_numpy(events(1)[0])
+    with pytest.warns(UserWarning, match="runs eager, not compiled: no compiler found"):
+        outputs = envs.step(actions)
+    assert envs.execution == "eager"
+    same(outputs, plain_all(reference.step(actions)))
+    assert make().execution == "eager"
+
+
+# --- Nothing leaves the device -----------------------------------------------------------------
+
+
+class NoReads(TorchDispatchMode):
+    """Fails where the host would read a value from the device."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in ("_local_scalar_dense", "nonzero", "equal", "masked_select", "unique2"):
+            raise AssertionError(f"{name} waits for the device")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("split", [False, True], ids=["together", "apart"])
+@pytest.mark.parametrize("device", ["cpu", "meta", pytest.param("cuda", marks=CUDA)])
+def test_a_step_reads_nothing_from_the_device(
+    device: str, split: bool, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A "meta" tensor has no values, so whatever the host asks of it fails.
+    monkeypatch.setattr(MelodyComposeTensorEnv, "_check_device", lambda *_: None)
+    rewards = {"preset": "acmg_literal", RISING: 1.0, PEAKED: 0.5}
+    envs = make(device=device, autoreset_mode=mode, rewards=rewards, reward_timing="bar",
+                execution="eager")  # fmt: skip
+    envs.reset(seed=0)
+    if split:
+        envs.step(torch.ones(SIZE, dtype=torch.int64, device=device))
+        envs.reset(options={"reset_mask": np.arange(SIZE) % 2 == 0})
+    p = torch.full((SIZE, 38), 1 / 38, device=device)
+    actions = torch.from_numpy(events(30)).to(device)
+    if device == "cuda":
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        with NoReads():
+            for t in range(30 if mode != "Disabled" else 7):
+                envs.observe_policy(p)
+                seen, reward, done, truncated, infos = envs.step(actions[t])
+                for tensor in (seen, reward, done, truncated, *tensors(infos), envs.played):
+                    assert tensor.device.type == device
+    finally:
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("default")
+
+
+def tensors(infos: dict[str, Any]) -> Iterator[Tensor]:
+    for value in infos.values():
+        if isinstance(value, dict):
+            yield from tensors(value)
+        else:
+            assert isinstance(value, Tensor)
+            yield value
+
+
+def test_a_read_from_the_device_would_be_seen() -> None:
+    with NoReads(), pytest.raises(AssertionError, match="waits for the device"):
+        torch.ones(2).sum().item()
+
+
+@CUDA
+@pytest.mark.parametrize("execution", ["eager", "compiled", "captured"])
+def test_a_cuda_device_gives_the_same(execution: str) -> None:
+    ours, theirs = make(device="cuda", execution=execution), make()
+    same_as = [envs.reset(seed=1)[0].cpu() for envs in (ours, theirs)]
+    assert torch.equal(*same_as)
+    for actions in torch.from_numpy(events(20)):
+        a, b = ours.step(actions.to("cuda")), theirs.step(actions)
+        assert torch.equal(a[0].cpu(), b[0]) and torch.equal(a[2].cpu(), b[2])
+        torch.testing.assert_close(a[1].cpu(), b[1])
+    assert ours.melodies == theirs.melodies and ours.execution == execution
+    many = torch.from_numpy(events(8))
+    for envs, where in ((ours, "cuda"), (theirs, "cpu")):
+        envs.reset(seed=2)
+        envs.step_many(many.to(where))
+    assert ours.melodies == theirs.melodies
+
+
+def test_the_package_and_the_numpy_backends_import_no_torch() -> None:
+    code = (
+        "import sys, musicgym, gymnasium as gym\n"
+        "gym.make_vec('MelodyCompose-v0', num_envs=2, backend='arrays').reset(seed=0)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_environments_state_takes_nineteen_bytes_and_holds_the_longest_task() -> None:
+    assert sum(dtype.itemsize for dtype in COLUMNS) == 19
+    for ours, numpys in zip(COLUMNS, NUMPY_COLUMNS, strict=True):
+        assert ours.itemsize == np.dtype(numpys).itemsize
+    task = Task(bars=128, meter="6/8", steps_per_beat=4, pitch_range=(0, 127))
+    assert torch.iinfo(COLUMNS.step).max >= task.steps
+
+
+def test_a_finished_episode_can_be_stepped_without_harm() -> None:
+    task = Task(bars=1, progression="I V", chords_per_bar=2)
+    reward = load("acmg", task.steps)
+    core = TensorCore(constants(task, reward.readings), reward, layout(task), flat=False)
+    state, _ = core.reset(torch.arange(3), -1, 0, 0)
+    assert isinstance(state, State)
+    for _ in range(task.steps + 2):
+        state = core.step(state, torch.full((3,), 20), torch.ones(8, dtype=torch.float64)).state
+    assert state.step.tolist() == [task.steps] * 3
+
+
+# --- State, copies, misuse ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES[:2])
+def test_set_state_returns_exactly_to_where_get_state_was_called(mode: str) -> None:
+    envs = make(autoreset_mode=mode, rewards={"preset": "acmg_literal", RISING: 1.0})
+    envs.reset(seed=0, options={"weights": {"repetition": np.arange(5.0)}})
+    envs.step([20] * SIZE)
+    envs.reset(options={"reset_mask": np.array([True, True, False, False, False])})
+    for actions in events(11):
+        envs.step(actions)
+    envs.observe_policy(torch.full((5, 38), 1 / 38))
+    state = envs.get_state()
+    rest = [plain_all(envs.step(actions)) for actions in events(20, seed=1)]
+    envs.reset(seed=77, options={"weights": {"repetition": 0.0}})
+    for _ in range(2):
+        envs.set_state(state)
+        for actions, expected in zip(events(20, seed=1), rest, strict=True):
+            same(envs.step(actions), expected)
+
+
+def plain_all(outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(plain(output) for output in outputs)
+
+
+@pytest.mark.parametrize("way", ["pickle", "deepcopy"])
+def test_a_copy_in_the_middle_of_an_episode_goes_on_the_same(way: str) -> None:
+    envs = make()
+    envs.reset(seed=0, options={"progression": "IV V"})
+    for actions in events(5):
+        envs.step(actions)
+    twin = pickle.loads(pickle.dumps(envs)) if way == "pickle" else copy.deepcopy(envs)
+    for actions in events(20, seed=1):
+        same(twin.step(actions), plain_all(envs.step(actions)))
+    assert twin.melodies == envs.melodies
+
+
+def test_outputs_are_fresh_tensors_every_step() -> None:
+    envs = make(autoreset_mode="SameStep")
+    kept = [envs.reset(seed=0)]
+    copies = [copy.deepcopy(kept[0])]
+    for actions in events(20):
+        kept.append(envs.step(actions))
+        copies.append(copy.deepcopy(kept[-1]))
+    for ours, theirs in zip(kept, copies, strict=True):
+        same(ours, plain_all(theirs))
+
+
+def test_the_environment_is_made_anew_from_its_specification() -> None:
+    envs = make(execution="eager", device="cpu", autoreset_mode="SameStep")
+    spec = EnvSpec.from_json(envs.spec.to_json())
+    assert json.loads(envs.spec.to_json())["kwargs"]["backend"] == "tensor"
+    twin = gym.make_vec(spec, num_envs=SIZE)
+    same(twin.reset(seed=3)[0], envs.reset(seed=3)[0].numpy())
+
+
+def test_the_class_makes_the_tensor_environment_too() -> None:
+    for envs in (
+        MelodyComposeVectorEnv(2, "tensor", **TASK),
+        MelodyComposeVectorEnv(num_envs=2, backend="tensor", **TASK),
+        MelodyComposeTensorEnv(2, **TASK),
+    ):
+        assert type(envs) is MelodyComposeTensorEnv and envs.device == "cpu"
+    assert type(MelodyComposeVectorEnv(2, "arrays", **TASK)) is MelodyComposeVectorEnv
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"device": "gpu"}, "'gpu' is not one of cpu, cuda, cuda:N"),
+        ({"device": "cuda:x"}, "not one of"),
+        (
+            {"device": "cuda:99"},
+            "'cuda:99' given, but torch sees .*'cpu' is allowed",
+        ),
+        ({"execution": "compile"}, "eager, compiled, captured; did you mean 'compiled'"),
+        ({"backend": "arrays", "device": "cuda"}, "backend='tensor' runs on others"),
+        ({"num_envs": 0}, "1 or more"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_names_what_is_allowed(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        MelodyComposeVectorEnv(**{"num_envs": 2, "backend": "tensor", **arguments})
+
+
+def test_misuse_raises_an_error_that_says_what_to_do() -> None:
+    envs = make(autoreset_mode="Disabled")
+    ones = torch.ones(SIZE, dtype=torch.int64)
+    for call in (
+        lambda: envs.step(ones),
+        lambda: envs.step_many(ones[None]),
+        envs.get_state,
+        envs.episodes,
+        lambda: envs.played,
+        lambda: envs.melodies,
+        lambda: envs.reset(options={"reset_mask": np.eye(5, dtype=bool)[0]}),
+    ):
+        with pytest.raises(ResetNeeded, match=r"reset\(\)"):
+            call()
+    envs.reset(seed=0)
+    for wrong in (
+        ones[:4],
+        ones.float(),
+        ones.bool(),
+        ones[:, None],
+        np.ones(4, int),
+        1,
+        [0.5] * 5,
+    ):
+        with pytest.raises(ValueError, match=r"integers \(5,\) expected"):
+            envs.step(wrong)
+    for wrong in (torch.ones(5, 37), torch.ones(5, 38, dtype=torch.int64), np.ones((5, 38))):
+        with pytest.raises(ValueError, match="probabilities"):
+            envs.observe_policy(wrong)
+    with pytest.raises(ValueError, match="9 steps given"):
+        envs.step_many(ones.expand(9, 5))
+    with pytest.raises(ValueError, match="3 seeds given for 5"):
+        envs.reset(seed=[1, 2, 3])
+    with pytest.raises(TypeError, match="bools"):
+        envs.reset(options={"reset_mask": ones})
+    envs.step(ones)
+    envs.reset(options={"reset_mask": np.eye(5, dtype=bool)[0]})
+    with pytest.raises(ValueError, match="stand together"):
+        envs.step_many(ones[None])
+    for _ in range(7):
+        envs.step(ones)
+    with pytest.raises(ResetNeeded, match="reset_mask"):
+        envs.step(ones)
+
+
+@pytest.mark.filterwarnings("ignore:called plainly")
+def test_a_rule_that_does_not_run_on_tensors_is_named() -> None:
+    envs = make(rewards={f"{__name__}:Branching": 1.0})
+    envs.reset(seed=0)
+    with pytest.raises(ValueError, match="Branching does not run on a batch.*`if`"):
+        envs.step([1] * SIZE)
+
+
+def test_a_batch_without_a_seed_is_drawn() -> None:
+    assert len({make().reset()[0].numpy().tobytes() for _ in range(5)}) > 1
+
+
+def test_the_melodies_can_be_shown() -> None:
+    envs = make(2, key="D major", progression="I V", render_mode="ansi")
+    envs.reset(seed=0)
+    envs.step(torch.tensor([spelt("D5")[0], 0]))
+    first, second = envs.render()
+    assert "D5" in first and "D5" not in second
+    assert envs.action_masks()[:, 0].tolist() == [1, 0]

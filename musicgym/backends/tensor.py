@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from musicgym.observation import observe
 from musicgym.randomness import chance_at
 from musicgym.reward import PolicyTerm, Reward
 
+from .arrays import judge
 from .scalar import TABLES, starts
 
 __all__ = ["COLUMNS", "EXECUTIONS", "Execution", "Played", "TensorCore"]
@@ -68,8 +70,6 @@ class TensorCore:
         self.device = torch.device(device)
         self.width = sum(sizes.values())
         self._starts = self._tensor(starts(sizes))
-        self._valid = self._tensor([[int(e > 0) for e in range(c.n_events)], [1] * c.n_events])
-        self._valid = self._valid.to(torch.int8)
         self.c = c
         self.tables = 0  # rows of chords that the tables on the device have room for
         self.use(c)
@@ -116,13 +116,13 @@ class TensorCore:
         s = wide(state)
         s = s._replace(step=s.step.clamp(max=c.steps - 1))
         m = moment(c, s, actions.to(torch.int64))
-        values: list[Any] = [rule(m) for rule in self.rules]
+        values: list[Any] = [judge(rule, m) for rule in self.rules]
         values += [0.0] * len(self.others)
         paid = list(range(len(self.rules)))
         if probabilities is not None:
             for place, term in self.others:
                 if isinstance(term, PolicyTerm):
-                    values[place] = term.judge(probabilities.double())
+                    values[place] = term.judge(probabilities.detach().double())
                     paid.append(place)
         values = [self._column(value, size) for value in values]
         total = self._column(0.0, size)
@@ -134,7 +134,7 @@ class TensorCore:
             state=narrow(after),
             observation=self._observe(after, size),
             reward=total.float(),
-            raw=torch.stack(values).float().T if values else total.new_empty(size, 0).float(),
+            raw=torch.stack([value.float() for value in values]).T,
             done=is_over(c, after),
             event=m.event.to(torch.uint8),
         )
@@ -155,7 +155,10 @@ class TensorCore:
 
     def masks(self, state: State) -> Tensor:
         """Return the masks of valid events: int8 (B, A), 1 = valid."""
-        return torch.where(state.ringing[:, None], self._valid[1], self._valid[0])
+        size = (len(state.ringing), self.c.n_events)
+        masks = torch.ones(size, dtype=torch.int8, device=self.device)
+        masks[:, 0] = state.ringing
+        return masks
 
     def episodes(self, state: State) -> Episodes:
         """Return what is fixed in the episodes, int64 on the device."""
@@ -172,33 +175,65 @@ class Execution:
     def __init__(self, core: TensorCore, how: str) -> None:
         """Take one of `EXECUTIONS`; nothing is compiled before the first step."""
         self.core, self.how = core, how
+        self._compiled: Any = None
+        self._made: dict[Any, Any] = {}
         if how == "captured" and core.device.type != "cuda":
             self._give_way(f"{core.device} has no CUDA graphs")
-        self._made: dict[Any, Any] = {}
 
     def _give_way(self, reason: object) -> None:
         slower = EXECUTIONS[EXECUTIONS.index(self.how) - 1]
         text = " ".join(str(reason).split())[:300]
-        warnings.warn(f"a step runs {slower}, not {self.how}: {text}", stacklevel=2)
+        warnings.warn(f"a step runs {slower}, not {self.how}: {text}", stacklevel=3)
         self.how, self._made = slower, {}
 
-    @torch.no_grad()
-    def __call__(
+    def step(
         self, state: State, actions: Tensor, weights: Tensor, probabilities: Tensor | None = None
     ) -> Played:
         """Play one step (see `TensorCore.step`)."""
-        given = (actions, weights, probabilities)
-        if self.how == "eager":
-            return self.core.step(state, *given)
-        kind = (self.core.tables, *(x is not None and (x.shape, x.dtype) for x in given))
-        while kind not in self._made and self.how != "eager":
+        return self._run(False, state, actions, weights, probabilities)
+
+    def steps(
+        self, state: State, actions: Tensor, weights: Tensor, probabilities: Tensor | None = None
+    ) -> Played:
+        """Play t steps; captured they are one CUDA graph.
+
+        Args:
+            state: columns (B,).
+            actions: integers (t, B), t at least 1.
+            weights: float64 (K,) or (B, K).
+            probabilities: (t, B, A), or None.
+
+        Returns:
+            The last state; the other fields are stacked over the steps: (t, B, ...).
+        """
+        return self._run(True, state, actions, weights, probabilities)
+
+    @torch.no_grad()
+    def _run(self, many: bool, state: State, *given: Tensor | None) -> Played:
+        """Run one step or many as they were made for such inputs; make that first."""
+        kind = (many, self.core.tables, *(x is not None and (x.shape, x.dtype) for x in given))
+        while kind not in self._made:
             try:
-                run = _compiled(self.core)
-                run(state, *given)
-                self._made[kind] = run if self.how == "compiled" else _Graph(run, state, given)
+                made = self._make(many, state, given)
+                made(state, *given)
+                self._made[kind] = made
             except Exception as error:  # whatever a compiler, a driver or a rule raises
+                if self.how == "eager":
+                    raise
                 self._give_way(error)
-        return self._made.get(kind, self.core.step)(state, *given)  # type: ignore[no-any-return]
+        return self._made[kind](state, *given)  # type: ignore[no-any-return]
+
+    def _make(self, many: bool, state: State, given: Any) -> Any:
+        step: Any = self.core.step
+        if self.how != "eager":
+            if self._compiled is None or self._compiled[0] != self.core.tables:
+                self._compiled = self.core.tables, _compiled(self.core)
+            step = self._compiled[1]
+        run = partial(_unrolled, step) if many else step
+        if self.how != "captured":
+            return run
+        run(state, *given)  # what it compiles is compiled before the capture
+        return _Graph(run, state, given)
 
 
 def _compiled(core: TensorCore) -> Any:
@@ -211,18 +246,28 @@ def _compiled(core: TensorCore) -> Any:
     return torch.compile(own, fullgraph=True, dynamic=False)
 
 
+def _unrolled(step: Any, state: State, actions: Tensor, weights: Tensor, judged: Any) -> Played:
+    """Play the steps of actions (t, B) one after the other."""
+    told = []
+    for t, events in enumerate(actions.unbind(0)):
+        played = step(state, events, weights, None if judged is None else judged[t])
+        state = played.state
+        told.append(played[1:])
+    return Played(state, *(torch.stack(parts) for parts in zip(*told, strict=True)))
+
+
 class _Graph:
-    """One step captured in a CUDA graph, which holds the state from one replay to the next."""
+    """What is captured in a CUDA graph, which holds the state from one replay to the next."""
 
     def __init__(self, run: Any, state: State, given: tuple[Tensor | None, ...]) -> None:
-        device = state.key.device
+        self.device = state.key.device
         self.state = State(*(column.clone() for column in state))
         self.given = [x if x is None else x.clone() for x in given]
-        with torch.cuda.device(device):
+        with torch.cuda.device(self.device):
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
-                for _ in range(3):
+                for _ in range(2):
                     run(self.state, *self.given)
             torch.cuda.current_stream().wait_stream(side)
             self.graph = torch.cuda.CUDAGraph()
@@ -233,9 +278,9 @@ class _Graph:
 
     def __call__(self, state: State, *given: Tensor | None) -> Played:
         for held, new in zip((*self.state, *self.given), (*state, *given), strict=True):
-            if held is not None and held is not new:
+            if held is not None and new is not None and held is not new:
                 held.copy_(new)
-        with torch.cuda.device(self.state.key.device):
+        with torch.cuda.device(self.device):
             self.graph.replay()
         return Played(self.state, *(part.clone() for part in self.out[1:]))
 
