@@ -5,7 +5,6 @@ Reference: Mnih et al. 2016 (arXiv 1602.01783), synchronous, with generalised ad
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from .learning import Batch, Learner, Losses
@@ -18,9 +17,9 @@ def policy_gradient(log_p: Tensor, advantage: Tensor) -> Tensor:
     return -(log_p * advantage).mean()
 
 
-def update(learner: Learner, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+def update(learner: Learner, batch: Batch, seed: int) -> dict[str, Tensor]:
     """Take A2C's gradient step on the episodes of one iteration; return the losses."""
     losses = learner.losses(batch, lambda log_p: policy_gradient(log_p, batch.advantage))
     norm = learner.descend(losses, batch.kl_weight)
-    figures = torch.stack([*losses, norm]).tolist()
+    figures = [*(loss.detach() for loss in losses), norm]
     return dict(zip((*Losses._fields, "gradient_norm"), figures, strict=True))

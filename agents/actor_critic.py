@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from .configs import ActorCriticConfig
-from .melody_lstm import Embedding, MelodyLSTM
+from .melody_lstm import Embedding, MelodyLSTM, Player
 
 __all__ = ["ActorCritic"]
 
@@ -29,10 +30,23 @@ class ActorCritic(nn.Module):
                 nn.Linear(width, 1),
             )  # fmt: skip
 
-    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, T, A) and normalised values (B, T) of episodes (B, T, F)."""
-        actor = self.actor
-        if self.config.shared:
-            x, h = actor.features(observation)
-            return actor.head(h) + actor.skip(x), cast(Tensor, self.value(h).squeeze(-1))
-        return actor.whole(observation), cast(Tensor, self.critic(observation).squeeze(-1))
+    def forward(
+        self, observation: Tensor, kind: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits (T, B, A) and normalised values (T, B) of episodes (T, B, F), time first.
+
+        Args:
+            observation: uint8.
+            kind: the type of the LSTM's products, float32 or bfloat16.
+        """
+        skip, h = self.actor.features(observation, kind)
+        return self.actor.head(h) + skip, self.values(observation, h)
+
+    def values(self, observation: Tensor, h: Tensor) -> Tensor:
+        """Return normalised values (...) of observations (..., F) and LSTM outputs (..., H)."""
+        values = self.value(h) if self.config.shared else self.critic(observation)
+        return cast(Tensor, values.squeeze(-1))
+
+    def prepared(self, kind: torch.dtype = torch.float32) -> Player:
+        """Return the actor made ready for a rollout, with the values beside its logits."""
+        return Player(self.actor, kind, self.values)

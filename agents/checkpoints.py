@@ -16,7 +16,7 @@ from musicgym.files import write_whole
 __all__ = ["FORMAT", "Checkpoint", "CheckpointError", "load", "save", "under"]
 
 #: Raised whenever a checkpoint would be read differently.
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointError(ValueError):

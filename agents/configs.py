@@ -18,6 +18,9 @@ __all__ = [
     "Sampling",
 ]
 
+#: The types that products can be made in.
+PRECISIONS = ("float32", "bfloat16")
+
 
 def _check(config: object, allowed: str, holds: Callable[[float], bool], *names: str) -> None:
     """Raise a ValueError where a setting is not finite or does not hold to what is allowed."""
@@ -138,6 +141,8 @@ class LearningConfig:
         entropy_weight: weight of the entropy bonus.
         max_grad_norm: gradients are clipped to this norm.
         kl: the price of leaving the prior.
+        precision: of the LSTM's products, ``"float32"`` or ``"bfloat16"``; weights, sums and
+            losses are float32 in either.
         seed: fixes the run.
     """
 
@@ -149,10 +154,13 @@ class LearningConfig:
     entropy_weight: float = 0.0
     max_grad_norm: float = 0.5
     kl: KLConfig = field(default_factory=KLConfig)
+    precision: str = "float32"
     seed: int = 1
 
     def __post_init__(self) -> None:
         """Check the ranges."""
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision: {self.precision!r} is not one of {PRECISIONS}.")
         _check(self, "from 0 to 1", lambda value: 0 <= value <= 1, "gamma", "lam")
         _check(self, "above 0", _positive, "total_steps", "learning_rate", "max_grad_norm")
         _check(self, "0 or more", _not_negative, "value_weight", "entropy_weight", "seed")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
 from .configs import KLConfig
@@ -23,11 +21,11 @@ def entropy(logits: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).sum(-1)
 
 
-def adapt(beta: float, kl: float, config: KLConfig) -> float:
-    r"""Return the next beta.
+def adapt(beta: Tensor, kl: Tensor, config: KLConfig) -> Tensor:
+    r"""Return the next beta ().
 
     .. math:: \beta \leftarrow \beta \exp(\mathrm{clip}(0.3 (KL / target - 1), -0.2, 0.2))
     """
     if config.target is None:
         return beta
-    return beta * math.exp(min(max(0.3 * (kl / config.target - 1), -0.2), 0.2))
+    return beta * (0.3 * (kl.double() / config.target - 1)).clamp(-0.2, 0.2).exp()

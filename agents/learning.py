@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, NamedTuple
 
 import torch
@@ -33,16 +34,16 @@ Report = Callable[[dict[str, Any]], None]
 
 
 class Batch(NamedTuple):
-    """Whole episodes with what an update needs, on the learner's device.
+    """Whole episodes with what an update needs, time first, on the learner's device.
 
     Attributes:
-        observation: uint8 (B, T, F).
-        events: int64 (B, T).
-        log_probability: (B, T) of the events when they were played.
-        advantage: (B, T), centred and divided by their standard deviation.
-        returns: (B, T), standardised by the running scale.
-        prior: logits (B, T, A) of the prior, or None.
-        kl_weight: beta in the scale of the advantages.
+        observation: uint8 (T, B, F).
+        events: int64 (T, B).
+        log_probability: (T, B) of the events when they were played.
+        advantage: (T, B), centred and divided by their standard deviation.
+        returns: (T, B), standardised by the running scale.
+        prior: logits (T, B, A) of the prior, or None.
+        kl_weight: () beta in the scale of the advantages.
     """
 
     observation: Tensor
@@ -51,17 +52,17 @@ class Batch(NamedTuple):
     advantage: Tensor
     returns: Tensor
     prior: Tensor | None
-    kl_weight: float
+    kl_weight: Tensor
 
     def take(self, rows: Tensor) -> Batch:
         """Return the episodes of some rows."""
         return Batch(
-            self.observation[rows],
-            self.events[rows],
-            self.log_probability[rows],
-            self.advantage[rows],
-            self.returns[rows],
-            None if self.prior is None else self.prior[rows],
+            self.observation[:, rows],
+            self.events[:, rows],
+            self.log_probability[:, rows],
+            self.advantage[:, rows],
+            self.returns[:, rows],
+            None if self.prior is None else self.prior[:, rows],
             self.kl_weight,
         )
 
@@ -75,7 +76,8 @@ class Losses(NamedTuple):
     kl: Tensor
 
 
-Update = Callable[["Learner", Batch, torch.Generator], dict[str, float]]
+#: Takes the learner, a batch, and a seed for the order of its episodes; returns mean losses ().
+Update = Callable[["Learner", Batch, int], dict[str, Tensor]]
 
 
 @dataclass
@@ -101,10 +103,13 @@ class Learner:
         if self.config.kl.beta > 0 and self.prior is None:
             raise ValueError("kl.beta is above 0, but there is no prior to stay close to.")
         self.optimiser = torch.optim.Adam(
-            self.model.parameters(), lr=self.config.learning_rate, eps=1e-5
+            self.model.parameters(), lr=self.config.learning_rate, eps=1e-5, fused=True
         )
-        self.scale = ReturnScale()
-        self.beta = self.config.kl.beta
+        self.device = next(self.model.parameters()).device
+        self.kind: torch.dtype = getattr(torch, self.config.precision)
+        self.scale = ReturnScale(self.device)
+        beta = self.config.kl.beta
+        self.beta = torch.tensor(beta, dtype=torch.float64, device=self.device)
         self.iteration = 0
         self.ringing = ringing_column(self.envs[0].task)
         self.model.train()  # cuDNN's backward asks for it
@@ -148,75 +153,87 @@ class Learner:
         i, envs = self.iteration, self.envs[self.iteration % len(self.envs)]
         seed = (self.config.seed * 1_000_003 + i) * envs.num_envs
         share = i / self.iterations
+        rate = self.config.learning_rate * (0.51 + 0.49 * math.cos(math.pi * share))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * (0.51 + 0.49 * math.cos(math.pi * share))
-        device = next(self.model.parameters()).device
-        rollout = play(envs, self.model.actor, seed, device=device, judge=True)
-        batch, figures = self.price(rollout)
-        losses = self.update(self, batch, torch.Generator().manual_seed(seed))
-        if not all(map(math.isfinite, losses.values())):
+            group["lr"] = rate
+        player = self.model.prepared(self.kind)
+        rollout = play(envs, player, seed, device=self.device, judge=True)
+        batch, priced = self.price(rollout)
+        losses = self.update(self, batch, seed)
+        if self.prior:
+            self.beta = adapt(self.beta, priced["kl"], self.config.kl)
+        terms = zip(envs.reward.names, rollout.terms.sum(1).mean(0), strict=True)
+        figures = {
+            "return": rollout.rewards.sum(1).mean(),
+            **{f"term/{name}": value for name, value in terms},
+            **priced,
+            **{f"loss/{name}": value for name, value in losses.items()},
+            "beta": self.beta,
+        }
+        # The one look at the device: whatever came before it was only asked for.
+        values = torch.stack([value.double() for value in figures.values()]).tolist()
+        seen = dict(zip(figures, values, strict=True))
+        bad = {name: seen[f"loss/{name}"] for name in losses if not isfinite(seen[f"loss/{name}"])}
+        if bad:
             raise ValueError(
-                f"learning: a loss of iteration {i + 1} is not finite ({losses}); lower "
+                f"learning: a loss of iteration {i + 1} is not finite ({bad}); lower "
                 f"learning_rate or max_grad_norm. What was learned before is kept."
             )
-        self.beta = adapt(self.beta, figures["kl"], self.config.kl) if self.prior else 0.0
         self.iteration += 1
-        names = envs.reward.names
-        returns = rollout.terms.sum(1).mean(0)  # (K,)
         steps = self.steps_per_iteration
         return {
             "steps": self.iteration * steps,
-            "return": float(rollout.rewards.sum(1).mean()),
-            **{f"term/{name}": float(value) for name, value in zip(names, returns, strict=True)},
-            **figures,
-            **{f"loss/{name}": value for name, value in losses.items()},
-            "beta": self.beta,
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            **seen,
+            "learning_rate": rate,
             "frames_per_second": steps / (time.perf_counter() - start),
         }
 
     @torch.no_grad()
-    def price(self, rollout: Rollout) -> tuple[Batch, dict[str, float]]:
+    def price(self, rollout: Rollout) -> tuple[Batch, dict[str, Tensor]]:
         """Turn a rollout into a batch: the prior's price, values, advantages and returns.
 
         The gradient of the expected KL has two parts: that of KL_t itself, which the loss takes
         exactly, and that of the KL of the steps after, which the action's reward pays for.
         """
-        logits, values = self.model(rollout.observation)
-        logits = masked(logits, rollout.observation, self.ringing)
-        log_p = logits.log_softmax(-1)  # (B, T, A)
-        played = log_p.gather(-1, rollout.events[..., None]).squeeze(-1)
-        rewards, prior, kl = rollout.rewards, None, torch.zeros_like(rollout.rewards)
+        observation = rollout.observation.transpose(0, 1).contiguous()  # (T, B, F)
+        events, rewards = rollout.events.T.contiguous(), rollout.rewards.T  # (T, B)
+        if rollout.logits is None or rollout.values is None:
+            logits, values = self.model(observation, self.kind)
+            logits = masked(logits, observation, self.ringing)
+        else:
+            logits, values = rollout.logits.transpose(0, 1), rollout.values.T
+        log_p = logits.log_softmax(-1)  # (T, B, A)
+        played = log_p.gather(-1, events[..., None]).squeeze(-1)
+        prior, kl = None, torch.zeros_like(values)
         if self.prior is not None:
-            prior = masked(self.prior.whole(rollout.observation), rollout.observation, self.ringing)
+            prior = self.prior.whole(rollout.observation, self.kind).transpose(0, 1)
+            prior = masked(prior, observation, self.ringing)
             kl = kl_divergence(logits, prior)
             rewards = rewards.clone()
-            rewards[:, :-1] -= self.config.gamma * self.beta * kl[:, 1:]
+            rewards[:-1] -= self.config.gamma * self.beta.float() * kl[1:]
         values = values * self.scale.std + self.scale.centre
         advantage = gae(rewards, values, self.config.gamma, self.config.lam)
         returns = advantage + values
         self.scale.update(returns)
-        returns = (returns - self.scale.centre) / self.scale.std
-        spread = float(advantage.std()) + 1e-8
+        spread = advantage.std() + 1e-8
         batch = Batch(
-            rollout.observation,
-            rollout.events,
+            observation,
+            events,
             played,
             (advantage - advantage.mean()) / spread,
-            returns,
+            (returns - self.scale.centre) / self.scale.std,
             prior,
-            self.beta / spread,
+            self.beta.float() / spread,
         )
-        explained = 1 - float(advantage.var() / ((advantage + values).var() + 1e-8))
         return batch, {
-            "kl": float(kl.mean()),
-            "entropy": float(entropy(logits).mean()),
-            "explained_variance": explained,
+            "kl": kl.mean(),
+            "entropy": entropy(logits).mean(),
+            "explained_variance": 1 - advantage.var() / (returns.var() + 1e-8),
         }
 
     def losses(self, batch: Batch, policy_loss: Callable[[Tensor], Tensor]) -> Losses:
-        """Return the losses of a batch; `policy_loss` takes log-probabilities (B, T)."""
-        logits, values = self.model(batch.observation)
+        """Return the losses of a batch; `policy_loss` takes log-probabilities (T, B)."""
+        logits, values = self.model(batch.observation, self.kind)
         logits = masked(logits, batch.observation, self.ringing)
         log_p = logits.log_softmax(-1)
         played = log_p.gather(-1, batch.events[..., None]).squeeze(-1)
@@ -230,7 +247,7 @@ class Learner:
             kl=kl,
         )
 
-    def descend(self, losses: Losses, kl_weight: float) -> Tensor:
+    def descend(self, losses: Losses, kl_weight: Tensor) -> Tensor:
         """Take one gradient step and return the norm of the gradient before clipping."""
         config = self.config
         total = (
@@ -251,12 +268,8 @@ class Learner:
         saved = self.optimiser.state_dict()["state"]
         for index, entry in saved.items():
             tensors |= {f"optimiser.{index}.{name}": value for name, value in entry.items()}
-        numbers = {
-            "iteration": self.iteration,
-            "beta": self.beta,
-            "scale": self.scale.state(),
-        }
-        return tensors, numbers
+        tensors |= {"beta": self.beta, "scale": self.scale.moments}
+        return tensors, {"iteration": self.iteration}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Return to where `state` was called."""
@@ -267,5 +280,6 @@ class Learner:
             saved.setdefault(int(index), {})[entry] = value
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": saved, "param_groups": groups})
-        self.iteration, self.beta = numbers["iteration"], numbers["beta"]
-        self.scale.restore(numbers["scale"])
+        self.beta = tensors["beta"].to(self.device)
+        self.scale.moments = tensors["scale"].to(self.device)
+        self.iteration = numbers["iteration"]

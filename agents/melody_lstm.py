@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from musicgym.dynamics import Episodes
 
 from .configs import MelodyLSTMConfig
+from .recurrence import Gates, bag, cell, recurrence
 
-__all__ = ["Embedding", "MelodyLSTM"]
+__all__ = ["Embedding", "MelodyLSTM", "Player"]
 
 LSTMState = tuple[tuple[Tensor, Tensor], ...]  # (h, c) a layer, each (B, H)
 
@@ -37,11 +39,17 @@ class Embedding(nn.Module):
         A value beyond its part's size counts as the largest: a longer melody has its first bars
         read as "many bars to go".
         """
-        places = torch.minimum(observation.long(), self.most) + self.starts  # (..., F)
-        flat = nn.functional.embedding_bag(
-            places.flatten(0, -2), self.table.weight, mode="sum"
-        )  # (N, width)
-        return flat.view(*observation.shape[:-1], -1)
+        return self.sums(observation, self.table.weight)
+
+    def sums(self, observation: Tensor, table: Tensor) -> Tensor:
+        """Return the sums (..., W) of another table's rows (R, W), chosen as this one's are."""
+        flat = observation.flatten(0, -2)
+        if table.device.type == "cpu":
+            sums = bag(flat, self.starts, self.most, table)
+        else:
+            places = torch.minimum(flat.long(), self.most) + self.starts  # (N, F)
+            sums = nn.functional.embedding_bag(places, table, mode="sum")  # (N, W)
+        return sums.view(*observation.shape[:-1], -1)
 
     @torch.no_grad()
     def fill_unseen(self, observation: Tensor) -> None:
@@ -70,48 +78,126 @@ class MelodyLSTM(nn.Module):
         self.config = config
         self.embedding = Embedding(sizes, config.hidden)
         between = config.dropout if config.layers > 1 else 0.0
-        self.lstm = nn.LSTM(
-            config.hidden, config.hidden, config.layers, batch_first=True, dropout=between
-        )
+        self.lstm = nn.LSTM(config.hidden, config.hidden, config.layers, dropout=between)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.hidden, n_events)
         self.skip = nn.Linear(config.hidden, n_events, bias=False)
 
-    def features(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """Return embeddings and LSTM outputs, each (B, T, H), of whole episodes (B, T, F)."""
-        x = self.dropout(self.embedding(observation))
-        h, _ = self.lstm(x)
-        return x, self.dropout(h)
+    def features(
+        self, observation: Tensor, kind: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor]:
+        """Return what goes straight to the logits (T, B, A), and the LSTM's outputs (T, B, H).
 
-    def whole(self, observation: Tensor) -> Tensor:
+        On a CPU and without dropout the embedding is folded into the weights (see `recurrence`).
+
+        Args:
+            observation: uint8 (T, B, F), whole episodes, time first.
+            kind: the type of the products, float32 or bfloat16.
+        """
+        if observation.device.type == "cpu" and not (self.training and self.dropout.p):
+            h: Tensor | None = None
+            for gates in self.gates():
+                h = recurrence(gates, observation, h, kind)
+            assert h is not None
+            return self.embedding.sums(observation, self.skip_table()), h
+        with torch.autocast(observation.device.type, kind, enabled=kind != torch.float32):
+            x = self.dropout(self.embedding(observation))
+            h = self.dropout(self.lstm(x)[0])
+            return self.skip(x).float(), h.float()
+
+    def whole(self, observation: Tensor, kind: torch.dtype = torch.float32) -> Tensor:
         """Return logits (B, T, A) of whole episodes (B, T, F).
 
         In evaluation mode it is `forward` at every step, fused.
         """
-        x, h = self.features(observation)
-        return cast(Tensor, self.head(h) + self.skip(x))
+        skip, h = self.features(observation.transpose(0, 1).contiguous(), kind)
+        return cast(Tensor, self.head(h) + skip).transpose(0, 1)
+
+    def gates(self) -> list[Gates]:
+        """Return the layers' weights, the embedding folded into those of the first."""
+        layers = []
+        for layer in range(self.config.layers):
+            w_input, w_hidden, b_input, b_hidden = (
+                getattr(self.lstm, f"{name}_l{layer}") for name in _WEIGHTS
+            )
+            table = self.embedding.table.weight[: None if layer == 0 else 0] @ w_input.t()
+            above = None if layer == 0 else w_input
+            layers.append(
+                Gates(
+                    self.embedding.starts, self.embedding.most, table, b_input + b_hidden,
+                    w_hidden, above,
+                )
+            )  # fmt: skip
+        return layers
+
+    def skip_table(self) -> Tensor:
+        """Return the embedding's table times the weights that go straight to the logits (R, A)."""
+        return self.embedding.table.weight @ self.skip.weight.t()
+
+    def prepared(self, kind: torch.dtype = torch.float32) -> Player:
+        """Return this policy made ready for a rollout: it plays the same, faster."""
+        return Player(self, kind)
 
     def initial_state(self, episodes: Episodes) -> LSTMState:
         """Return zeros for each layer."""
-        like = self.head.weight
-        zeros = like.new_zeros(len(episodes.tonic), self.config.hidden)
-        return tuple((zeros, zeros) for _ in range(self.config.layers))
+        return self.prepared().initial_state(episodes)
 
     def forward(self, observation: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         """Return logits (B, A) of one step (B, F) and the next state."""
-        x = h = self.embedding(observation)  # (B, H)
-        after = []
-        for layer, (before, cell) in enumerate(state):
-            weights = [getattr(self.lstm, f"{name}_l{layer}") for name in _WEIGHTS]
-            w_input, w_hidden, b_input, b_hidden = weights
-            gates = torch.addmm(
-                torch.addmm(b_input + b_hidden, h, w_input.t()), before, w_hidden.t()
+        return self.prepared()(observation, state)
+
+
+class Player:
+    """A Melody_LSTM ready for a rollout: what its weights make of the embedding is made once."""
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        model: MelodyLSTM,
+        kind: torch.dtype = torch.float32,
+        values: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
+        """Fold the embedding into the weights.
+
+        Args:
+            model: the policy.
+            kind: the type of the recurrent products, float32 or bfloat16.
+            values: what estimates values (B,) from observations (B, F) and outputs (B, H), if
+                anything does.
+        """
+        self.embedding, self.values = model.embedding, values
+        self.layers = [
+            gates._replace(
+                hidden=gates.hidden.to(kind),
+                input=None if gates.input is None else gates.input.to(kind),
             )
-            i, f, g, o = gates.chunk(4, dim=-1)
-            cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-            h = o.sigmoid() * cell.tanh()
-            after.append((h, cell))
-        return self.head(h) + self.skip(x), tuple(after)
+            for gates in model.gates()
+        ]
+        self.skip, self.head = model.skip_table(), model.head
+
+    def initial_state(self, episodes: Episodes) -> LSTMState:
+        """Return zeros for each layer."""
+        like, size = self.layers[0].hidden, len(episodes.tonic)
+        zeros = like.new_zeros(size, like.shape[1])
+        return tuple((zeros, zeros.float()) for _ in self.layers)
+
+    def __call__(self, observation: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """Return logits (B, A) of one step (B, F) and the next state."""
+        logits, _, state = self.step(observation, state)
+        return logits, state
+
+    def step(
+        self, observation: Tensor, state: LSTMState
+    ) -> tuple[Tensor, Tensor | None, LSTMState]:
+        """Return logits (B, A), values (B,) if it estimates any, and the next state."""
+        below: Tensor | None = None
+        after = []
+        for gates, (h, c) in zip(self.layers, state, strict=True):
+            new, below, c = cell(gates, observation, below, h, c)
+            after.append((below, c))
+        logits = self.head(new) + self.embedding.sums(observation, self.skip)
+        values = self.values(observation, new) if self.values else None
+        return logits, values, tuple(after)
 
 
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

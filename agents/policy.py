@@ -50,7 +50,7 @@ def masked(logits: Tensor, observation: Tensor, ringing: int) -> Tensor:
 
 
 def chances(key: Tensor, seed: int, steps: int) -> Tensor:
-    """Return the draws (T, B) that pick the events of a play, of the episodes' keys (B,) and its seed.
+    """Return the draws (T, B) that pick the events of a play, from the episodes' keys (B,).
 
     A draw depends on nothing else: not on the batch, nor on the device. The seed salts the key, so
     two plays that meet the same episode choose other events in it, and no draw of the environment

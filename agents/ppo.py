@@ -11,6 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from musicgym.randomness import draw, episode_key
+
 from .configs import PPOConfig
 from .learning import Batch, Learner, Losses
 
@@ -29,15 +31,17 @@ def clipped_surrogate(log_p: Tensor, before: Tensor, advantage: Tensor, clip: fl
     return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
 
 
-def update(learner: Learner, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+def update(learner: Learner, batch: Batch, seed: int) -> dict[str, Tensor]:
     """Run PPO's epochs over the episodes of one iteration; return mean losses."""
     config = learner.config
     assert isinstance(config, PPOConfig)
-    size = len(batch.events)
+    size = batch.events.shape[1]
     parts = min(config.minibatches, size)
+    episodes = torch.arange(size, device=batch.events.device)
     seen: list[Tensor] = []  # read at the end: a look at a figure would wait for the device
-    for _ in range(config.epochs):
-        for rows in torch.randperm(size, generator=generator).tensor_split(parts):
+    for epoch in range(config.epochs):
+        order = draw(draw(episode_key(seed), epoch), episodes).argsort()
+        for rows in order.tensor_split(parts):
             part = batch.take(rows)
             surrogate = partial(
                 clipped_surrogate,
@@ -48,5 +52,5 @@ def update(learner: Learner, batch: Batch, generator: torch.Generator) -> dict[s
             losses = learner.losses(part, surrogate)
             norm = learner.descend(losses, batch.kl_weight)
             seen.append(torch.stack([*losses, norm]).detach())
-    means = torch.stack(seen).mean(0).tolist()
+    means = torch.stack(seen).mean(0)
     return dict(zip((*Losses._fields, "gradient_norm"), means, strict=True))

@@ -14,6 +14,7 @@ from musicgym.reward import PolicyTerm
 from musicgym.vector_env import MelodyComposeVectorEnv
 
 from .configs import Sampling
+from .melody_lstm import MelodyLSTM, Player
 from .policy import Policy, chances, masked, ringing_column, sample
 from .threads import few_threads
 
@@ -29,6 +30,9 @@ class Rollout(NamedTuple):
         rewards: float32 (B, T).
         terms: float64 (B, T, K), raw values in the order of the environment's reward.
         episodes: what was fixed in the episodes.
+        logits: float32 (B, T, A) that the events were drawn from, the mask applied; kept only for
+            learning.
+        values: float32 (B, T), the player's own estimates, or None.
     """
 
     observation: Tensor
@@ -36,6 +40,8 @@ class Rollout(NamedTuple):
     rewards: Tensor
     terms: Tensor
     episodes: Episodes
+    logits: Tensor | None = None
+    values: Tensor | None = None
 
 
 @few_threads()
@@ -59,19 +65,19 @@ def play(
 
     Args:
         envs: where to play.
-        policy: what plays.
+        policy: what plays; a `MelodyLSTM` is prepared first.
         seed: fixes the episodes and the events that are drawn.
         sampling: how events are drawn.
         options: of the reset.
         device: where the policy is.
-        judge: let policy terms pay.
+        judge: let policy terms pay, and keep the logits and the player's values.
         first: the place of the first melody in a larger batch: the result is its rows
             ``first`` to ``first + B``.
 
     Raises:
         ValueError: the seed or an option is out of its range.
     """
-    if not (0 <= seed and 0 <= first and seed + first < 2**63):
+    if min(seed, first) < 0 or seed + first >= 2**63:
         raise ValueError(f"seed: {seed!r} (first: {first!r}) is not from 0 to 2**63 - 1.")
     given = read_options(options, envs.task, envs.num_envs).events
     opening = np.zeros((1, 0), np.int64) if given is None else np.atleast_2d(given)
@@ -83,17 +89,26 @@ def play(
     ringing = ringing_column(envs.task)
     episodes = envs.episodes()
     chance = chances(torch.as_tensor(episodes.key).to(device), seed, steps)  # (T, B)
-    state = policy.initial_state(episodes)
+    player = policy.prepared() if isinstance(policy, MelodyLSTM) else policy
+    state = player.initial_state(episodes)
     # Time first, so that each step writes neighbours.
     observation = torch.empty((steps, size, seen.shape[1]), dtype=torch.uint8, device=device)
     events = torch.empty((steps, size), dtype=torch.int64, device=device)
     rewards = np.zeros((steps, size), np.float32)
     terms = np.zeros((steps, size, len(envs.reward.names)))
+    all_logits = torch.empty((steps, size, envs.task.n_events), device=device) if judge else None
+    all_values: list[Tensor] = []
     for t in range(steps):
         observation[t] = torch.from_numpy(seen)
         now = observation[t]
-        logits, state = policy(now, state)
+        if isinstance(player, Player):
+            logits, values, state = player.step(now, state)
+            all_values += [] if values is None else [values]
+        else:
+            logits, state = player(now, state)
         logits = masked(logits, now, ringing)
+        if all_logits is not None:
+            all_logits[t] = logits
         if t < taught:
             played = torch.tensor(forced[t], device=device)
         else:
@@ -110,4 +125,6 @@ def play(
         torch.from_numpy(rewards).to(device).T,
         torch.from_numpy(terms).to(device).transpose(0, 1),
         episodes,
+        None if all_logits is None else all_logits.transpose(0, 1),
+        torch.stack(all_values).T if all_values else None,
     )

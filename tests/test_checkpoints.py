@@ -15,7 +15,7 @@ from tree import ROOT
 
 from musicgym import __version__
 from musicgym.agents import checkpoints
-from musicgym.agents.checkpoints import CheckpointError
+from musicgym.agents.checkpoints import FORMAT, CheckpointError
 
 TENSORS = {"weight": torch.arange(6.0).view(2, 3), "step": torch.tensor(7)}
 FACTS = {"name": "façade", "list": [1, 2.5, None], "nested": {"a": True}}
@@ -85,7 +85,9 @@ def test_weights_of_another_program_are_refused(path: Path) -> None:
 
 def test_another_format_is_refused_with_both_numbers(path: Path) -> None:
     save_file(TENSORS, path, {"kind": "acmg", "format": "99", "facts": "{}"})
-    with pytest.raises(CheckpointError, match=r"agent\.safetensors has format 99, .* reads 1"):
+    with pytest.raises(
+        CheckpointError, match=rf"agent\.safetensors has format 99, .* reads {FORMAT}"
+    ):
         checkpoints.load(path, "acmg")
 
 

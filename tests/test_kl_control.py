@@ -37,11 +37,13 @@ def test_an_event_ruled_out_in_both_adds_nothing() -> None:
      (0.0, math.exp(-0.2))],
 )  # fmt: skip
 def test_beta_follows_the_distance_to_the_target_within_its_clip(kl: float, factor: float) -> None:
-    assert adapt(0.5, kl, KLConfig(beta=1.0, target=0.1)) == pytest.approx(0.5 * factor)
+    after = adapt(torch.tensor(0.5), torch.tensor(kl), KLConfig(beta=1.0, target=0.1))
+    assert float(after) == pytest.approx(0.5 * factor)
 
 
 def test_without_a_target_beta_stays() -> None:
-    assert adapt(0.5, 100.0, KLConfig(beta=0.5)) == 0.5
+    beta = torch.tensor(0.5)
+    assert torch.equal(adapt(beta, torch.tensor(100.0), KLConfig(beta=0.5)), beta)
 
 
 @pytest.mark.parametrize("wrong", [(-1.0, None), (math.nan, None), (0.0, 0.1), (1.0, 0.0)])

@@ -5,26 +5,95 @@ from __future__ import annotations
 import pytest
 import torch
 from small import actor_critic, task, vector_env
+from torch import Tensor
+from torch.nn.functional import one_hot
 
-from musicgym.agents.melody_lstm import Embedding
+from musicgym.agents.melody_lstm import Embedding, MelodyLSTM
 from musicgym.agents.rollout import play
 from musicgym.observation import layout
 from musicgym.task import Task
 
 
+def plain(actor: MelodyLSTM, seen: Tensor) -> Tensor:
+    """Return the logits (B, T, A) of torch's own layers, the embedding as a one-hot product."""
+    sizes = (actor.embedding.most + 1).tolist()
+    parts = [one_hot(part.long(), n) for part, n in zip(seen.unbind(-1), sizes, strict=True)]
+    x = torch.cat(parts, -1).float() @ actor.embedding.table.weight  # (B, T, H)
+    h = actor.lstm(x.transpose(0, 1))[0].transpose(0, 1)
+    return actor.head(h) + actor.skip(x)
+
+
+def seen_of(of: Task, size: int = 5, seed: int = 1) -> Tensor:
+    """Return random observations (B, T, F)."""
+    sizes = torch.tensor(list(layout(of).values()))
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.rand((size, of.steps, len(sizes)), generator=generator)
+    return (drawn * sizes).to(torch.uint8)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_the_fused_pass_and_its_gradients_are_those_of_torchs_layers(layers: int) -> None:
+    actor = actor_critic(task(), hidden=24, layers=layers).actor
+    seen = seen_of(task())
+    weights = dict(actor.named_parameters())
+    target = torch.randn(actor.whole(seen).shape, generator=torch.Generator().manual_seed(2))
+    ours, theirs = actor.whole(seen), plain(actor, seen)
+    torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=1e-5)
+    gradients = [
+        torch.autograd.grad((logits * target).sum(), list(weights.values()))
+        for logits in (ours, theirs)
+    ]
+    for name, one, other in zip(weights, *gradients, strict=True):
+        assert other.abs().max() > 0, name
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4, msg=name)
+
+
+def test_products_in_bfloat16_stay_near_and_their_gradients_point_the_same_way() -> None:
+    actor = actor_critic(task(), hidden=64).actor
+    seen = seen_of(task(), size=16)
+    weights = list(actor.parameters())
+    target = torch.randn(actor.whole(seen).shape, generator=torch.Generator().manual_seed(2))
+    full, half = (actor.whole(seen, kind) for kind in (torch.float32, torch.bfloat16))
+    difference = (full - half).detach()
+    assert 0 < float(difference.abs().max()) < 0.02
+    one, other = (
+        torch.cat([g.flatten() for g in torch.autograd.grad((x * target).sum(), weights)])
+        for x in (full, half)
+    )
+    assert float((one - other).norm() / one.norm()) < 0.01
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_the_fused_pass_over_whole_episodes_equals_the_steps_one_by_one(layers: int) -> None:
+def test_the_fused_pass_over_whole_episodes_equals_the_steps_one_by_one(
+    layers: int, kind: torch.dtype
+) -> None:
     envs = vector_env(8, bars=4, steps_per_beat=2)
     actor = actor_critic(envs.task, hidden=32, layers=layers).actor
     with torch.no_grad():
         rollout = play(envs, actor, seed=1)
-        whole = actor.whole(rollout.observation)  # (B, T, A)
-        state, steps = actor.initial_state(rollout.episodes), []
+        whole = actor.whole(rollout.observation, kind)  # (B, T, A)
+        player = actor.prepared(kind)
+        state, steps = player.initial_state(rollout.episodes), []
         for t in range(envs.task.steps):
-            logits, state = actor(rollout.observation[:, t], state)
+            logits, state = player(rollout.observation[:, t], state)
             steps.append(logits)
     torch.testing.assert_close(torch.stack(steps, 1), whole, atol=1e-5, rtol=1e-5)
     assert whole.std(1).mean() > 0.01  # it does not say the same at each step
+
+
+def test_a_prepared_policy_plays_as_the_policy_itself() -> None:
+    actor = actor_critic(task(), layers=2).actor
+    seen = seen_of(task())[:, 0]
+    state = actor.initial_state(play(vector_env(5), actor, seed=1).episodes)
+    torch.testing.assert_close(actor(seen, state)[0], actor.prepared()(seen, state)[0])
+
+
+def test_a_weight_that_is_not_finite_is_seen_in_what_comes_out() -> None:
+    actor = actor_critic(task()).actor
+    with torch.no_grad():
+        actor.lstm.weight_ih_l0[0, 0] = torch.nan
+    assert actor.whole(seen_of(task())).isnan().any()
 
 
 def test_the_logits_of_a_step_depend_on_no_later_observation() -> None:
@@ -65,10 +134,10 @@ def test_dropout_is_off_in_evaluation_and_on_in_training() -> None:
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_actor_critic_gives_the_actors_logits_and_one_value_a_step(shared: bool) -> None:
     model = actor_critic(task(), shared=shared)
-    seen = torch.randint(0, 2, (3, 8, len(layout(task()))), dtype=torch.uint8)
+    seen = torch.randint(0, 2, (8, 3, len(layout(task()))), dtype=torch.uint8)  # (T, B, F)
     logits, values = model(seen)
-    torch.testing.assert_close(logits, model.actor.whole(seen))
-    assert values.shape == (3, 8)
+    torch.testing.assert_close(logits.transpose(0, 1), model.actor.whole(seen.transpose(0, 1)))
+    assert values.shape == (8, 3)
     values.sum().backward()
     reached = model.actor.lstm.weight_ih_l0.grad is not None
     assert reached == shared  # a separate critic leaves the actor alone
