@@ -12,18 +12,18 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from .backends.batch import Batch, Core, Outcome, Start, new_batch
+from .backends.batch import Batch, Core, Outcome, Start, new_batch, width, write_masks
 from .backends.source import InlineError
-from .dynamics import Episodes, episodes, with_row
+from .dynamics import Episodes, State, episodes, with_row
 from .env import MelodyComposeEnv, as_melody, check_probabilities, check_word
 from .melody import Melody
 from .options import Options, read_options, read_weights
-from .randomness import draw, episode_key, next_key
+from .randomness import draw, episode_key, first_key, next_key
 from .reward import PolicyTerm, SequenceTerm
 
 __all__ = ["MelodyComposeVectorEnv"]
 
-BACKENDS = ("auto", "compiled", "arrays")
+BACKENDS = ("auto", "compiled", "arrays", "tensor")
 
 
 class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
@@ -34,9 +34,9 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
 
     Args:
         num_envs: number of environments (B).
-        backend: ``"compiled"`` (numba), ``"arrays"`` (NumPy), or ``"auto"``: compiled where every
-            rule can be.
-        device: ``"cpu"``.
+        backend: ``"compiled"`` (numba), ``"arrays"`` (NumPy), ``"tensor"`` (torch: see
+            `musicgym.tensor_env`), or ``"auto"``: compiled where every rule can be.
+        device: ``"cpu"``; the tensor backend also takes ``"cuda"`` and ``"cuda:N"``.
         autoreset_mode: ``"NextStep"``, ``"SameStep"``, ``"Disabled"`` or an AutoresetMode. When
             disabled, reset finished environments with ``options={"reset_mask": mask}``.
         arguments: those of `MelodyComposeEnv`.
@@ -51,6 +51,14 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
     array([0.9, 0. , 0.7])
     """
 
+    def __new__(cls, num_envs: int = 1, backend: str = "auto", *_: Any, **__: Any) -> Any:
+        """Make the tensor environment where its backend is asked for."""
+        if cls is MelodyComposeVectorEnv and backend == "tensor":
+            from .tensor_env import MelodyComposeTensorEnv
+
+            cls = MelodyComposeTensorEnv
+        return super().__new__(cls)
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -63,14 +71,16 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         if not isinstance(num_envs, int) or num_envs < 1:
             raise ValueError(f"num_envs: {num_envs!r} is not a whole number of 1 or more.")
         check_word("backend", backend, BACKENDS)
-        check_word("device", device, ("cpu",))
+        self.backend = backend
+        self._check_device(device)
         modes = [mode.value for mode in AutoresetMode]
         if not isinstance(autoreset_mode, AutoresetMode):
             check_word("autoreset_mode", autoreset_mode, modes)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**MelodyComposeEnv.metadata, "autoreset_mode": self.autoreset_mode}
         one = MelodyComposeEnv(**arguments)
-        self.num_envs, self.backend, self.render_mode = num_envs, backend, one.render_mode
+        self.num_envs, self.device = num_envs, device
+        self.render_mode = one.render_mode
         self.task, self.reward, self.parts = one.task, one.reward, one.parts
         self.constants, self.weights = one.constants, one.weights
         self.observation, self.reward_timing = one.observation, one.reward_timing
@@ -79,22 +89,37 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         flat = self.observation == "flat"
-        self._shape = (num_envs, sum(self.parts.values()) if flat else len(self.parts))
+        self._shape = (num_envs, sum(self.parts.values()) if flat else width(len(self.parts)))
         self._dtype = np.float32 if flat else np.uint8
         self._rows: dict[Any, int] = {}
+        self._allocate()
+        self._build()
+
+    def _check_device(self, device: str) -> None:
+        if device != "cpu":
+            raise ValueError(f"device: {device!r} given, but the backend {self.backend!r} runs on "
+                             "'cpu' only; backend='tensor' runs on others.")  # fmt: skip
+
+    def _allocate(self) -> None:
+        """Make the arrays of the batch."""
+        num_envs = self.num_envs
         self._batch: Batch = new_batch(num_envs, self.task.steps)
         self._keys: npt.NDArray[np.int64] | None = None
         self._done = np.zeros(num_envs, np.bool_)
         self._owed = np.zeros(num_envs)
         self._all = np.ones(num_envs, np.bool_)
         self._probabilities: npt.NDArray[np.float64] | None = None
-        self._build()
+        #: Raw values (B, K) of the terms at the last step.
+        self.raw: npt.NDArray[np.float64] = np.zeros((num_envs, len(self.reward.names)))
 
     def _build(self) -> None:
         self._names, self._others = self.reward.names, self.reward.others
         self._flags = tuple(f"_{name}" for name in self._names)
         self._sequence = any(isinstance(term, SequenceTerm) for _, term in self._others)
-        self._core = _core(self)
+        self._core = self._new_core()
+
+    def _new_core(self) -> Any:
+        return _core(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the core; it is built again."""
@@ -124,12 +149,17 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         super().reset(seed=seed if isinstance(seed, int) else None)
         self.weights, self._probabilities = weights, None
         self._keys = self._new_keys(seed, which)
+        observation = self._begin(which, given)
+        infos = self._infos(None, which)
+        return self._shaped(observation), infos
+
+    def _begin(self, which: npt.NDArray[np.bool_], given: Options) -> Any:
+        """Start the episodes of the mask; return the observations of all."""
         observation = self._blank()
         if not which.all():
             observation[:] = self._last
         self._start(which, given, observation)
-        infos = self._infos(None, which)
-        return self._shaped(observation), infos
+        return observation
 
     def _reset_mask(self, mask: Any) -> npt.NDArray[np.bool_]:
         if mask is None:
@@ -144,17 +174,21 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _new_keys(self, seed: Any, which: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """Return the keys of all episodes, new ones where the mask holds."""
-        if isinstance(seed, int | np.integer):
-            seeds: Sequence[int | None] = range(int(seed), int(seed) + self.num_envs)
-        else:
-            seeds = [None] * self.num_envs if seed is None else list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"seed: {len(seeds)} seeds given for {self.num_envs} environments.")
+        size = self.num_envs
+        keys: npt.NDArray[np.int64]
         if self._keys is None:
-            drawn = self.np_random.integers(2**32, size=self.num_envs)
-            keys = np.array([episode_key(int(d)) for d in drawn], np.int64)
+            keys = first_key(self.np_random.integers(2**32, size=size))
         else:
             keys = np.where(which, next_key(self._keys), self._keys)
+        if isinstance(seed, int | np.integer):  # the lower 64 bits of seed, seed + 1, ...
+            low = np.uint64(int(seed) % 2**64) + np.arange(size, dtype=np.uint64)
+            given: npt.NDArray[np.int64] = first_key(low.view(np.int64))
+            return np.where(which, given, keys)
+        if seed is None:
+            return keys
+        seeds = list(seed)
+        if len(seeds) != size:
+            raise ValueError(f"seed: {len(seeds)} seeds given for {size} environments.")
         for i, value in enumerate(seeds):
             if value is not None and which[i]:
                 keys[i] = episode_key(int(value))
@@ -181,12 +215,14 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
                 term.begin(self.episodes(), which)
         if given.events is not None:
             events = np.broadcast_to(given.events, (size, given.events.shape[-1]))
-            nothing = np.zeros(size), np.zeros((size, len(self._names))), np.zeros(size, np.bool_)
+            seen, raw = observation.copy(), [*np.empty((len(self._names), size))]
+            nothing = Outcome(
+                seen, np.empty(size), raw, np.empty(size, np.bool_), self._masks_now()
+            )
             for column in np.ascontiguousarray(events.T):
-                self._core.step(
-                    self._batch, column, which, self.weights, Outcome(observation, *nothing)
-                )
-                self._pay_others(nothing[1], which)
+                self._core.step(self._batch, column, which, self.weights, nothing)
+                self._pay_others(raw, which)
+            np.copyto(observation, seen, where=which[:, None])
         self._last = observation
 
     def _row(self, chords: tuple[list[int], list[int], list[int]]) -> int:
@@ -218,27 +254,31 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
                              f"({self.num_envs},) expected.")  # fmt: skip
         actions = actions.astype(np.int64, copy=False)
         finished = self._done
-        any_finished = finished.any()
+        any_finished = np.count_nonzero(finished) > 0
         if any_finished and self.autoreset_mode == AutoresetMode.DISABLED:
             raise gym.error.ResetNeeded(
                 "a melody is finished: reset it with options={'reset_mask': mask}."
             )
-        active = ~finished if any_finished else self._all
+        active = ~finished if any_finished else None
         observation = self._blank()
         size = self.num_envs
         reward, done = np.empty(size), np.empty(size, np.bool_)
-        raw = np.empty((size, len(self._names)))
-        out = Outcome(observation, reward, raw, done)
+        self.raw = np.empty((len(self._names), size)).T
+        raw = [*self.raw.T]
+        masks = np.empty((size, self.task.n_events), np.int8)
+        out = Outcome(observation, reward, raw, done, masks)
         self._core.step(self._batch, actions, active, self.weights, out)
+        playing = self._all if active is None else active
         if self._others and (self._sequence or self._probabilities is not None):
-            reward += self._pay_others(raw, active)
+            reward += self._pay_others(raw, playing)
         if self.reward_timing != "dense":
             reward = self._pay_later(reward, done)
         if any_finished:  # the others played, these start again
             self._restart(finished, observation)
+            write_masks(masks, self._batch.state.ringing)
         self._done = done
-        infos = self._infos(raw, active, done)
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and done.any():
+        infos = self._infos(raw, playing, done, masks)
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and np.count_nonzero(done):
             infos = self._same_step(observation, done, infos, raw)
         self._last = observation
         return self._shaped(observation), reward, done, np.zeros(size, np.bool_), infos
@@ -260,25 +300,25 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
                 if isinstance(shaped, dict)
                 else shaped[i].copy()
             )
-        last = self._infos(np.where(done[:, None], raw, 0.0), done, done)
+        last = self._infos([np.where(done, row, 0.0) for row in raw], done, done)
         last["action_mask"][~done], last["_action_mask"] = 0, done.copy()
         self._restart(done, observation)
-        infos = self._infos(np.where(done[:, None], 0.0, raw), ~done)
+        infos = self._infos([np.where(done, 0.0, row) for row in raw], ~done)
         flags = {"_final_obs": done.copy(), "_final_info": done.copy()}
         return {"final_obs": final, "final_info": last, **flags, **infos}
 
     def _pay_others(
-        self, raw: npt.NDArray[np.float64], active: npt.NDArray[np.bool_]
+        self, raw: list[npt.NDArray[np.float64]], active: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.float64]:
         """Write the raw values of the terms that are not rules; return what they pay (B,)."""
         paid = np.zeros(self.num_envs)
         played = np.where(active, self._batch.state.event.astype(np.int64), -1)
         for place, term in self._others:
             if isinstance(term, PolicyTerm) and self._probabilities is not None:
-                raw[:, place] = np.where(active, term.judge(self._probabilities), 0.0)
+                raw[place] = np.where(active, term.judge(self._probabilities), 0.0)
             elif isinstance(term, SequenceTerm):
-                raw[:, place] = np.where(active, term.pay(played), 0.0)
-            paid += self.weights[..., place] * raw[:, place]
+                raw[place] = np.where(active, term.pay(played), 0.0)
+            paid += self.weights[..., place] * raw[place]
         self._probabilities = None
         return paid
 
@@ -297,37 +337,39 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         return np.empty(self._shape, self._dtype)
 
     def _shaped(self, observation: npt.NDArray[Any]) -> Any:
-        if self.observation != "dict":
+        if self.observation == "flat":
             return observation
+        if self.observation == "compact":
+            return observation[:, : len(self.parts)]
         return {name: observation[:, j].astype(np.int64) for j, name in enumerate(self.parts)}
 
     def _masks_now(self) -> npt.NDArray[np.int8]:
-        masks = np.ones((self.num_envs, self.task.n_events), np.int8)
-        masks[:, 0] = self._batch.state.ringing
+        masks = np.empty((self.num_envs, self.task.n_events), np.int8)
+        write_masks(masks, self._batch.state.ringing)
         return masks
 
     def _infos(
         self,
-        raw: npt.NDArray[np.float64] | None,
+        raw: list[npt.NDArray[np.float64]] | None,
         which: npt.NDArray[np.bool_],
         done: npt.NDArray[np.bool_] | None = None,
+        mask: npt.NDArray[np.int8] | None = None,
     ) -> dict[str, Any]:
         """Return the infos of the environments of the mask, as SyncVectorEnv gathers them."""
-        mask, played = self._masks_now(), which.copy()
+        mask, played = self._masks_now() if mask is None else mask, which.copy()
         if raw is None:
             mask[~which] = 0
         infos: dict[str, Any] = {"action_mask": mask, "_action_mask": played}
         if raw is not None:
             if which is not self._all:
                 infos["_action_mask"] = self._all.copy()
-            terms: dict[str, Any] = {}
-            for name, flag, column in zip(self._names, self._flags, raw.T, strict=True):
-                terms[name], terms[flag] = column, played
+            terms: dict[str, Any] = dict(zip(self._names, raw, strict=True))
+            terms.update(dict.fromkeys(self._flags, played))
             if which is self._all or which.any():
                 infos["reward_terms"], infos["_reward_terms"] = terms, played
-        if done is not None and done.any():
-            melody = np.zeros((self.num_envs, self.task.steps), np.uint8)
-            melody[done] = self._batch.events.T[done]
+        if done is not None and np.count_nonzero(done):
+            melody = self._batch.events[:-1].copy().T
+            melody[~done] = 0
             infos["melody"], infos["_melody"] = melody, done.copy()
         return infos
 
@@ -346,7 +388,8 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
 
     def episodes(self) -> Episodes:
         """Return what is fixed in the running episodes: keys and chords."""
-        return episodes(self.constants, self._batch.state)
+        columns = State(*(column.astype(np.int64) for column in self._batch.state))
+        return episodes(self.constants, columns, np.arange(self.task.steps))
 
     @property
     def played(self) -> npt.NDArray[np.int64]:
@@ -359,13 +402,16 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         """The melodies composed so far, rests where nothing is yet."""
         if self._keys is None:
             raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
-        state, out = self._batch.state, []
+        (state, played), out = self._on_host(), []
         for i in range(self.num_envs):
-            events = self._batch.events[:, i].copy()
+            events = played[:-1, i].copy()
             events[state.step[i] :] = 1
             chords = (state.row[i], state.tonic[i], state.mode[i])
             out.append(as_melody(self.task, self.constants, events.tolist(), *chords))
         return out
+
+    def _on_host(self) -> Batch:
+        return self._batch
 
     def get_state(self) -> tuple[Any, ...]:
         """Return copies of all that the rest of the episodes depends on."""

@@ -12,13 +12,14 @@ import pytest
 import torch
 from playing import random_events, rule_names
 
+from musicgym import threads
 from musicgym.backends import compiled as compiled_module
 from musicgym.backends import scalar
 from musicgym.backends.arrays import Arrays
-from musicgym.backends.batch import COLUMNS, Core, Outcome, Start, new_batch
+from musicgym.backends.batch import COLUMNS, Core, Outcome, Start, new_batch, width
 from musicgym.backends.compiled import Compiled
 from musicgym.backends.scalar import TABLES
-from musicgym.backends.source import InlineError, Inliner
+from musicgym.backends.source import Code, InlineError, Inliner
 from musicgym.dynamics import (
     Constants,
     Moment,
@@ -33,7 +34,7 @@ from musicgym.observation import layout, observe
 from musicgym.randomness import chance_at, episode_key
 from musicgym.reward import Reward, Rule, load
 from musicgym.rewards.presets import PRESETS
-from musicgym.select import Array, where
+from musicgym.select import Array, count_bits, where
 from musicgym.task import Task
 
 ODD = {
@@ -97,16 +98,18 @@ def batch_rollout(make: type[Core], task: Task, reward: Reward, flat: bool = Fal
     core = make(c, reward, sizes, flat)  # type: ignore[call-arg]
     batch = new_batch(SIZE, task.steps)
     every, drawn = np.ones(SIZE, np.bool_), np.full(SIZE, -1)
-    width = sum(sizes.values()) if flat else len(sizes)
-    seen = np.full((SIZE, width), 7, np.float32 if flat else np.uint8)
+    parts = sum(sizes.values()) if flat else len(sizes)
+    columns = parts if flat else width(parts)
+    held = np.full((SIZE, columns), 7, np.float32 if flat else np.uint8)
+    seen = held[:, :parts]
     paid, done = np.full(SIZE, np.nan), np.zeros(SIZE, np.bool_)
-    raw = np.full((SIZE, len(reward.terms)), np.nan)
-    core.reset(batch, every, Start(keys(), drawn, drawn, drawn), seen)
+    raw = np.full((len(reward.terms), SIZE), np.nan)
+    core.reset(batch, every, Start(keys(), drawn, drawn, drawn), held)
     out = Rollout([_copy(batch.state)], [seen.copy()], [], [], [], [])
     for events in actions(task):
-        core.step(batch, events, every, reward.weights, Outcome(seen, paid, raw, done))
-        _note(out, _copy(batch.state), seen.copy(), paid.copy(), raw.copy(), done.copy())
-    out.events = list(batch.events.copy())
+        core.step(batch, events, None, reward.weights, Outcome(held, paid, [*raw], done, masks()))
+        _note(out, _copy(batch.state), seen.copy(), paid.copy(), raw.T.copy(), done.copy())
+    out.events = list(batch.events[:-1].copy())
     return out
 
 
@@ -126,6 +129,10 @@ def keys() -> np.ndarray:
     return np.array([episode_key(seed) for seed in range(SIZE)], np.int64)
 
 
+def masks(size: int = SIZE) -> np.ndarray:
+    return np.full((size, 300), 7, np.int8)
+
+
 def actions(task: Task) -> np.ndarray:
     return random_events(task.n_events, task.steps, seed=5, size=SIZE)  # type: ignore[no-any-return]
 
@@ -133,14 +140,13 @@ def actions(task: Task) -> np.ndarray:
 def scalar_rollout(functions: scalar.Scalar, task: Task, reward: Reward) -> Rollout:
     """Return a rollout of the single environment's functions, one episode after the other."""
     one = [functions.reset(int(key), -1, -1, -1) for key in keys()]
-    silent = [0.0] * len(reward.others)
     weights = tuple(reward.weights[: len(reward.rules)].tolist())
-    states, seen = zip(*one, strict=True)
+    states, seen, _ = zip(*one, strict=True)
     out = Rollout([_columns(states)], [np.array(seen)], [], [], [], [])
     for events in actions(task):
         steps = [functions.step(s, int(e), weights) for s, e in zip(states, events, strict=True)]
-        states, seen, paid, raw, done, played = zip(*steps, strict=True)
-        raws = np.array([[*values, *silent] for values in raw])
+        states, seen, paid, infos, done, played = zip(*steps, strict=True)
+        raws = np.array([list(info["reward_terms"].values()) for info in infos])
         _note(out, _columns(states), np.array(seen), np.array(paid), raws, np.array(done))
         out.events.append(np.array(played))
     return out
@@ -184,11 +190,11 @@ def _numpy(state: State) -> State:
 def inlined(task: Task, reward: Reward) -> scalar.Scalar:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing may fall back
-        return scalar.build(constants(task, reward.readings), reward, layout(task), flat=False)
+        return scalar.build(constants(task, reward.readings), reward, layout(task), "compact")
 
 
 def plain(task: Task, reward: Reward) -> scalar.Scalar:
-    return scalar._plain(constants(task, reward.readings), reward, layout(task), flat=False)
+    return scalar._plain(constants(task, reward.readings), reward, layout(task), "compact")
 
 
 # --- Equal on every backend --------------------------------------------------------------------
@@ -231,13 +237,15 @@ def test_the_flat_observation_is_the_same_compiled_and_on_numpy() -> None:
     assert (np.array(pair[0].observations).sum(axis=2) == len(layout(RANDOM))).all()
 
 
-def test_the_parallel_kernel_of_large_batches_gives_the_same(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_large_batch_in_pieces_gives_the_same(
+    flat: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reward = load({"chord_tone": 1.0, "octave_leap": 0.5}, TASK.steps)
-    serial = batch_rollout(Arrays, TASK, reward)
-    monkeypatch.setattr(compiled_module, "PARALLEL_FROM", SIZE)
-    same(serial, batch_rollout(Compiled, TASK, reward))
+    serial = batch_rollout(Arrays, TASK, reward, flat)
+    monkeypatch.setattr(threads, "PIECES_FROM", SIZE)
+    monkeypatch.setenv("MUSICGYM_THREADS", "3")
+    same(serial, batch_rollout(Compiled, TASK, reward, flat))
 
 
 def test_a_reward_of_policy_terms_only_pays_nothing_by_itself() -> None:
@@ -254,20 +262,20 @@ def test_inactive_episodes_get_zeros_and_stay_where_they_are(make: Any) -> None:
     c, sizes = constants(TASK, reward.readings), layout(TASK)
     core = make(c, reward, sizes, False)
     batch = new_batch(SIZE, TASK.steps)
-    seen = np.zeros((SIZE, len(sizes)), np.uint8)
+    seen = np.zeros((SIZE, width(len(sizes))), np.uint8)
     drawn = np.full(SIZE, -1)
     core.reset(batch, np.ones(SIZE, np.bool_), Start(keys(), drawn, drawn, drawn), seen)
     active = np.arange(SIZE) % 3 == 0
-    before, seen_before = _copy(batch.state), seen.copy()
+    before = _copy(batch.state)
     paid, done = np.full(SIZE, np.nan), np.ones(SIZE, np.bool_)
-    raw = np.full((SIZE, 8), np.nan)
-    core.step(batch, np.full(SIZE, 20), active, reward.weights, Outcome(seen, paid, raw, done))
+    raw = np.full((8, SIZE), np.nan)
+    out = Outcome(seen, paid, [*raw], done, masks())
+    core.step(batch, np.full(SIZE, 20), active, reward.weights, out)
     for old, new in zip(before, batch.state, strict=True):
         np.testing.assert_array_equal(old[~active], new[~active])
-    np.testing.assert_array_equal(seen[~active], seen_before[~active])
     assert (batch.state.step == active).all()
-    assert not raw[~active].any() and not paid[~active].any() and not done.any()
-    assert not raw[:, -1].any()  # the policy term's column
+    assert not raw[:, ~active].any() and not paid[~active].any() and not done.any()
+    assert not raw[-1].any()  # the policy term's row
 
 
 @pytest.mark.parametrize("make", [Arrays, Compiled])
@@ -276,17 +284,17 @@ def test_weights_may_differ_between_the_episodes(make: Any) -> None:
     c, sizes = constants(TASK, reward.readings), layout(TASK)
     core = make(c, reward, sizes, False)
     batch = new_batch(SIZE, TASK.steps)
-    seen = np.zeros((SIZE, len(sizes)), np.uint8)
+    seen = np.zeros((SIZE, width(len(sizes))), np.uint8)
     drawn = np.full(SIZE, -1)
     every = np.ones(SIZE, np.bool_)
     core.reset(batch, every, Start(keys(), drawn, drawn, drawn), seen)
     weights = np.random.default_rng(0).normal(size=(SIZE, 8))
-    paid, done, raw = np.zeros(SIZE), np.zeros(SIZE, np.bool_), np.zeros((SIZE, 8))
+    paid, done, raw = np.zeros(SIZE), np.zeros(SIZE, np.bool_), np.zeros((8, SIZE))
     for events in actions(TASK):
-        core.step(batch, events, every, weights, Outcome(seen, paid, raw, done))
-        expected = weights[:, 0] * raw[:, 0]
+        core.step(batch, events, None, weights, Outcome(seen, paid, [*raw], done, masks()))
+        expected = weights[:, 0] * raw[0]
         for k in range(1, 7):
-            expected = expected + weights[:, k] * raw[:, k]
+            expected = expected + weights[:, k] * raw[k]
         np.testing.assert_array_equal(paid, expected)
 
 
@@ -402,7 +410,7 @@ def test_a_rule_that_cannot_be_inlined_is_called_plainly_with_a_warning_and_pays
     twin = load({f"{__name__}:Plain": 2.0, "chord_tone": 1.0}, TASK.steps)
     c, sizes = constants(TASK, reward.readings), layout(TASK)
     with pytest.warns(UserWarning, match=f"called plainly, not inlined: .*{STUBBORN[name]}"):
-        functions = scalar.build(c, reward, sizes, False)
+        functions = scalar.build(c, reward, sizes, "compact")
     expected = scalar_rollout(inlined(TASK, twin), TASK, twin)
     same(scalar_rollout(functions, TASK, reward), expected)
     same(batch_rollout(Arrays, TASK, reward), expected)
@@ -450,19 +458,60 @@ def test_all_that_a_rule_may_use_agrees_on_every_backend() -> None:
 
 def test_repeated_expressions_are_computed_once_and_unread_ones_never() -> None:
     reward = load({"chord_tone": 1.0}, TASK.steps)
-    step, _ = scalar.sources(constants(TASK, reward.readings), reward, {"event": 38}, False)
-    assert "sizes[" not in step  # nothing that is asked for reads the number of chord tones
-    assert step.count("% 12") <= 2
+    step, _, place = scalar.sources(constants(TASK, reward.readings), reward, {"event": 38}, "flat")
+    assert "sizes[" not in step + place  # nothing that is asked for reads the size of the chord
+    assert (step + place).count("% 12") <= 2
 
 
 def test_switches_are_folded_so_that_a_scoring_costs_nothing() -> None:
     by_time, literally = (
-        scalar.sources(constants(TASK, reward.readings), reward, layout(TASK), False)[0]
+        scalar.sources(constants(TASK, reward.readings), reward, layout(TASK), "compact")[0]
         for reward in (load("acmg", 18, "time"), load("acmg", 18, "literal"))
     )
     assert by_time != literally
     assert "literal" not in by_time + literally
     assert "True if" not in by_time + literally
+
+
+def test_what_follows_from_the_place_is_looked_up() -> None:
+    reward = load("acmg", TASK.steps)
+    step, _, place = scalar.sources(constants(TASK, reward.readings), reward, layout(TASK), "flat")
+    for text in ("masks[", "roots[", "codes[", "sizes[", "step + 1", "root_rows["):
+        assert text in place and text not in step
+    assert "pitch" in step and not any(n in place for n in ("action", "ringing", "pitch_rows["))
+
+
+def counted(x: Array) -> Array:
+    return count_bits(x)
+
+
+def test_bits_are_counted_the_same_by_the_method_of_int() -> None:
+    inliner = Inliner(lazy=True)
+    lines, (text,) = inliner.assignments([inliner.call(counted, Code("x"))])
+    assert not lines and "bit_count" in text
+    for x in (*range(-5000, 5000), 2**40 - 1, -(2**40)):
+        assert eval(text, {"x": x}) == count_bits(x)
+
+
+def combined(x: Array, y: Array) -> Array:
+    chosen = where((x > 0) & (y > 0) | (y == 2), (x > 1) ^ (y > 1), (x > 1) | (y > 1))
+    return chosen & ((x == y) ^ True)
+
+
+def test_flags_are_combined_the_same_by_words_and_numbers_as_they_were() -> None:
+    inliner = Inliner(lazy=True)
+    lines, (text,) = inliner.assignments([inliner.call(combined, Code("x"), Code("y"))])
+    assert not set("&|^") & set("".join([*lines, text]))
+    for x in range(4):
+        for y in range(4):
+            space = {"x": x, "y": y}
+            exec("\n".join(lines), space)
+            assert eval(text, space) is combined(x, y)
+    assert inliner.lines[inliner.call(bits_in_both, Code("x"), Code("y"))] == "x & y"
+
+
+def bits_in_both(x: Array, y: Array) -> Array:
+    return x & y
 
 
 def test_the_inliner_shares_equal_expressions() -> None:
@@ -473,7 +522,7 @@ def test_the_inliner_shares_equal_expressions() -> None:
 def test_an_unknown_field_of_the_moment_is_named() -> None:
     reward = Reward(load({f"{__name__}:Unknown": 1.0}, 18).terms, load("acmg", 18).readings)
     with pytest.warns(UserWarning, match="no field 'loudness'"):
-        scalar.build(constants(TASK, reward.readings), reward, layout(TASK), False)
+        scalar.build(constants(TASK, reward.readings), reward, layout(TASK), "compact")
 
 
 @dataclass(frozen=True)
@@ -491,15 +540,15 @@ def test_longer_chord_tables_reach_the_built_functions() -> None:
     longer = with_row(c, task.spans("IV ii", "major"))
     for functions in (inlined(task, reward), plain(task, reward)):
         functions.use(longer)
-        state, _ = functions.reset(1, 1, 0, 0)
-        c5, f5 = (functions.step(state, pitch - 46, (1.0,) * 7)[3][0] for pitch in (71, 77))
-        assert (c5, f5) == (-1.0, 0.6)
+        state, _, _ = functions.reset(1, 1, 0, 0)
+        infos = [functions.step(state, pitch - 46, (1.0,) * 7)[3] for pitch in (71, 77)]
+        assert [info["reward_terms"]["chord_tone"] for info in infos] == [-1.0, 0.6]
 
 
 def test_kernels_are_kept_as_files_and_compiled_in_memory_where_no_file_can_be(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = "from numba import njit\ndef step():\n    return CACHE\ndef reset():\n    return 0\n"
+    text = "".join(f"def {name}():\n    return CACHE\n" for name in ("step", "reset", "one_hot"))
     monkeypatch.setenv("MUSICGYM_CACHE", str(tmp_path))
     compiled_module._load.cache_clear()
     assert compiled_module._load(text)[0]() is True
@@ -529,11 +578,11 @@ def test_a_damaged_index_of_compiled_kernels_is_made_anew(
     def first_reward() -> float:
         core, batch = Compiled(*given), new_batch(1, task.steps)
         one, zero = np.ones(1, np.bool_), np.zeros(1, np.int64)
-        seen = np.zeros((1, len(layout(task))), np.uint8)
+        seen = np.zeros((1, width(len(layout(task)))), np.uint8)
         core.reset(batch, one, Start(zero, zero, zero, zero), seen)
-        paid, raw, done = np.zeros(1), np.zeros((1, 5)), np.zeros(1, np.bool_)
+        paid, raw, done = np.zeros(1), [*np.zeros((5, 1))], np.zeros(1, np.bool_)
         weights = np.ones(5)
-        core.step(batch, np.array([26]), one, weights, Outcome(seen, paid, raw, done))
+        core.step(batch, np.array([26]), None, weights, Outcome(seen, paid, raw, done, masks(1)))
         return float(paid[0])
 
     expected = first_reward()

@@ -12,7 +12,7 @@ from musicgym.observation import observe
 from musicgym.randomness import chance_at
 from musicgym.reward import Reward, Rule
 
-from .batch import Batch, Outcome, Start
+from .batch import Batch, Outcome, Start, write_masks
 
 __all__ = ["Arrays"]
 
@@ -32,26 +32,28 @@ class Arrays:
         self,
         batch: Batch,
         actions: npt.NDArray[np.int64],
-        active: npt.NDArray[np.bool_],
+        active: npt.NDArray[np.bool_] | None,
         weights: npt.NDArray[np.float64],
         out: Outcome,
     ) -> None:
-        """Play one step of the active episodes."""
-        some = np.flatnonzero(active)
-        out.reward[:], out.raw[:], out.done[:] = 0.0, 0.0, False
+        """Play one step of the active episodes, or of all."""
+        some = np.arange(len(actions)) if active is None else np.flatnonzero(active)
+        for row in (out.reward, out.done, *out.raw):
+            row.fill(0)
         state = _rows(batch.state, some)
         m = moment(self.c, state, actions[some])
         weights = weights if weights.ndim == 1 else weights[some].T
         total: Any = np.zeros(len(some))
         for k, rule in enumerate(self.rules):
-            value = np.broadcast_to(np.asarray(_judge(rule, m), np.float64), total.shape)
-            out.raw[some, k] = value
+            value = np.broadcast_to(np.asarray(judge(rule, m), np.float64), total.shape)
+            out.raw[k][some] = value
             total = weights[k] * value if k == 0 else total + weights[k] * value
         after = advance(self.c, state, m, chance_at(state.key, state.step + 1))
         out.reward[some] = total
         out.done[some] = terminal(self.c, after)
         batch.events[state.step, some] = m.event
         self._write(batch, some, after, out.observation)
+        write_masks(out.mask, batch.state.ringing)
 
     def reset(
         self,
@@ -83,10 +85,15 @@ class Arrays:
             begin += size
 
 
-def _judge(rule: Rule, m: Moment) -> Any:
+def judge(rule: Rule, m: Moment) -> Any:
+    """Return what a rule says of a moment of many episodes.
+
+    Raises:
+        ValueError: it does not run on arrays; the message says what a rule is made of.
+    """
     try:
         return rule(m)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(
             f"rewards: {type(rule).__name__} does not run on a batch: {error}. A rule is made of "
             f"operators and where(condition, a, b); `if`, `and`, `or` and `not` do not work."

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from musicgym.dynamics import Constants, State
 
-__all__ = ["COLUMNS", "Batch", "Core", "Outcome", "Start", "new_batch"]
+__all__ = ["COLUMNS", "Batch", "Core", "Outcome", "Start", "new_batch", "width", "write_masks"]
 
 #: Integer types of the state's columns: 19 bytes an episode.
 COLUMNS = State(
@@ -24,7 +24,8 @@ class Batch(NamedTuple):
 
     Attributes:
         state: columns (B,).
-        events: (T, B) events played so far, T first so that a step writes neighbours.
+        events: (T + 1, B) events played so far, T first so that a step writes neighbours; the
+            last row means nothing.
     """
 
     state: State
@@ -35,16 +36,19 @@ class Outcome(NamedTuple):
     """The arrays that a step writes.
 
     Attributes:
-        observation: (B, F) after the step.
+        observation: after the step; float32 (B, sum of the parts' sizes) if flat, else uint8
+            (B, W): the F parts, and columns up to a multiple of eight that mean nothing.
         reward: (B,) the weighted sum over the rules.
-        raw: (B, K) raw values of the rules; the columns after theirs become zero.
+        raw: K rows (B,), the raw values of the rules; the rows after theirs become zero.
         done: (B,) whether the episode is over.
+        mask: (B, A) the events that are valid after the step.
     """
 
     observation: npt.NDArray[Any]
     reward: npt.NDArray[np.float64]
-    raw: npt.NDArray[np.float64]
+    raw: list[npt.NDArray[np.float64]]
     done: npt.NDArray[np.bool_]
+    mask: npt.NDArray[np.int8]
 
 
 class Start(NamedTuple):
@@ -66,13 +70,14 @@ class Core(Protocol):
         self,
         batch: Batch,
         actions: npt.NDArray[np.int64],
-        active: npt.NDArray[np.bool_],
+        active: npt.NDArray[np.bool_] | None,
         weights: npt.NDArray[np.float64],
         out: Outcome,
     ) -> None:
-        """Play one step of the active episodes; the others get zeros and no observation.
+        """Play one step of the active episodes, or of all.
 
-        Weights are (K,) or (B, K).
+        The others stay as they are and get zeros; their observations mean nothing. Weights are
+        (K,) or (B, K).
         """
 
     def reset(
@@ -89,5 +94,16 @@ def new_batch(size: int, steps: int) -> Batch:
     """Return a batch of `size` episodes of `steps` steps, not yet started."""
     return Batch(
         State(*(np.zeros(size, dtype) for dtype in COLUMNS)),
-        np.zeros((steps, size), np.uint8),
+        np.zeros((steps + 1, size), np.uint8),
     )
+
+
+def write_masks(mask: npt.NDArray[np.int8], ringing: npt.NDArray[np.bool_]) -> None:
+    """Write the masks of valid events (B, A): a hold where a note rings, and all others."""
+    mask.fill(1)
+    mask[:, 0] = ringing
+
+
+def width(parts: int) -> int:
+    """Return the columns W of a compact observation of so many parts: a multiple of eight."""
+    return -(-parts // 8) * 8
