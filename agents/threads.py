@@ -7,11 +7,12 @@ idle cores a second thread gains a third. ``MUSICGYM_THREADS`` sets another numb
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+from musicgym.threads import threads
 
 __all__ = ["few_threads"]
 
@@ -23,11 +24,8 @@ def few_threads() -> Iterator[None]:
     Raises:
         ValueError: the environment variable is not a whole number of 1 or more.
     """
-    given = os.environ.get("MUSICGYM_THREADS", "1")
-    if not given.isdecimal() or int(given) < 1:
-        raise ValueError(f"MUSICGYM_THREADS: {given!r} is not a whole number of 1 or more.")
     before = torch.get_num_threads()
-    torch.set_num_threads(int(given))
+    torch.set_num_threads(threads(1))
     try:
         yield
     finally:
