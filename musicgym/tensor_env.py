@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -84,7 +85,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         execution: how a step runs: ``"eager"`` (operation by operation), ``"compiled"`` (one
             graph by torch.compile; the first step takes some seconds), ``"captured"`` (that graph
             in a CUDA graph). What cannot be had falls back to the one before, with a warning.
-            Default: compiled on CUDA, eager on the CPU.
+            Default: compiled on CUDA, eager on the CPU, where ``backend="compiled"`` is faster.
         arguments: those of `MelodyComposeVectorEnv`.
 
     >>> envs = gym.make_vec("MelodyCompose-v0", num_envs=3, bars=4, backend="tensor")
@@ -96,7 +97,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
 
     weights: npt.NDArray[np.float64]  # on the host, (K,) or (B, K)
     _keys: Any  # int64 (B,), or None before the first reset
-    _owed: Any  # float64 (B,)
+    _owed: Any  # float64 (B,), empty where rewards are paid at once
     _last: Any  # the last observation
     _probabilities: Any
     #: Raw values float32 (B, K) of the terms at the last step.
@@ -118,15 +119,10 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         super().__init__(num_envs, backend, device, autoreset_mode, **arguments)
 
     def _check_device(self, device: str) -> None:
-        kind, _, number = str(device).partition(":")
-        if (
-            kind not in ("cpu", "cuda")
-            or (kind == "cpu" and number)
-            or (":" in str(device) and not number.isdigit())
-        ):
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", str(device)):
             raise ValueError(f"device: {device!r} is not one of cpu, cuda, cuda:N.")
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if kind == "cuda" and int(number or 0) >= count:
+        if device != "cpu" and int(device.partition(":")[2] or 0) >= count:
             raise ValueError(
                 f"device: {device!r} given, but torch sees {count} CUDA devices here; 'cpu' is "
                 f"allowed{''.join(f', cuda:{n}' for n in range(count))}."
@@ -137,7 +133,8 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         self._keys = None
         self._state: State | None = None
         self._events = torch.zeros((self.task.steps, size), dtype=torch.uint8, device=self.device)
-        self._owed = torch.zeros(size, dtype=torch.float64, device=self.device)
+        owing = size if self.reward_timing != "dense" else 0
+        self._owed = torch.zeros(owing, dtype=torch.float64, device=self.device)
         self._all = np.ones(size, np.bool_)
         self._probabilities = None
         # Steps composed: one number while all environments move together, else one each.
@@ -166,8 +163,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is built again."""
-        built = ("_core", "_execute")
-        return {k: v for k, v in self.__dict__.items() if k not in built}
+        return {k: v for k, v in super().__getstate__().items() if k != "_execute"}
 
     def _weights_on_device(self) -> Tensor:
         return torch.as_tensor(self.weights, dtype=torch.float64).to(self.device)
@@ -216,9 +212,9 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
             opening = torch.from_numpy(given.events).to(self.device)
             for heard, column in enumerate(opening.expand(self.num_envs, -1).unbind(1)):
                 assert self._state is not None
-                state = copied(self._state)
+                state, place = copied(self._state), self._place()
                 played = self._execute.step(self._state, column, self._device_weights, None)
-                self._keep(played.event, some.mask)
+                self._keep(played.event, place, some.mask)
                 self._state = chosen(some.mask, played.state, state)
                 self._last = chosen(some.mask, played.observation, self._last)
                 self._hear(played.event, some.mask)
@@ -227,8 +223,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
 
     def _set_clock(self, which: npt.NDArray[np.bool_], steps: int) -> None:
         """Note that the environments of the mask have composed so many steps."""
-        clock = np.where(which, steps, self._clock)
-        self._clock = int(clock[0]) if (clock == clock[0]).all() else clock
+        self._clock = together(np.where(which, steps, self._clock))
 
     def _start_on_device(self, some: Some, given: Options) -> None:
         """Start the episodes of the mask with their keys."""
@@ -246,7 +241,8 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
             state = chosen(some.mask, state, self._state)
             observation = chosen(some.mask, observation, self._last)
         self._state, self._last = state, observation
-        self._owed = self._owed.masked_fill(some.mask, 0.0)
+        if self.reward_timing != "dense":
+            self._owed = self._owed.masked_fill(some.mask, 0.0)
         if self._sequence:
             told = self.episodes()
             for _, term in self._others:
@@ -276,7 +272,6 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
             raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
         actions = self._on_device(actions)
         clock, end = self._clock, self.task.steps
-        together = isinstance(clock, int)
         over = np.asarray(clock) == end
         if over.any() and self.autoreset_mode == AutoresetMode.DISABLED:
             raise gym.error.ResetNeeded(
@@ -294,21 +289,17 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         else:
             playing = self._state.step < end if over.any() else None
             reward, done = self._play(actions, playing)
-            if playing is None:
-                active = self._every()
-                self._clock = clock + 1
-            else:  # the others played, these start again
+            active = self._every()
+            if playing is not None:  # the others played, these start again
                 active = Some(playing, True, False)
                 self._restart(Some(playing ^ True, True, False))
-                self._clock = np.where(over, 0, clock + 1)
-                if together is False and (self._clock == self._clock[0]).all():
-                    self._clock = int(self._clock[0])
-        ended_now = np.asarray(self._clock) == end
-        ended = Some(done, bool(ended_now.any()), bool(ended_now.all()))
+            self._clock = clock + 1 if playing is None else together(np.where(over, 0, clock + 1))
+        now = np.asarray(self._clock) == end
+        ended = Some(done, bool(now.any()), bool(now.all()))
         infos = self._gather(self.raw, active, ended)
         if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any:
             infos = self._same_step_on_device(ended)
-            self._clock = 0 if ended.all else np.where(ended_now, 0, self._clock)
+            self._clock = together(np.where(now, 0, self._clock))
         truncated = torch.zeros(size, dtype=torch.bool, device=self.device)
         return self._shaped(self._last), reward, done, truncated, infos
 
@@ -331,8 +322,9 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         assert self._state is not None
         probabilities = self._probabilities if self._judged else None
         self._probabilities = None
+        place = self._place()  # before the step: a captured one changes the state in its place
         played = self._execute.step(self._state, actions, self._device_weights, probabilities)
-        self._keep(played.event, playing)
+        self._keep(played.event, place, playing)
         self._state, self._last = played.state, played.observation
         reward, raw, done = played.reward, played.raw, played.done
         if playing is not None:
@@ -348,13 +340,18 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
             reward = self._pay_when_due(reward, self._due(played.state.step))
         return reward, done
 
-    def _keep(self, event: Tensor, playing: Tensor | None) -> None:
-        """Write down the events of a step, before state and clock go on."""
+    def _place(self) -> Any:
+        """Return the row of `_events` that the next step writes, or rows (1, B)."""
         if isinstance(self._clock, int):
-            self._events[self._clock] = event
-            return
+            return self._clock
         assert self._state is not None
-        place = self._state.step.to(torch.int64).clamp(max=self.task.steps - 1)[None]
+        return self._state.step.to(torch.int64).clamp(max=self.task.steps - 1)[None]
+
+    def _keep(self, event: Tensor, place: Any, playing: Tensor | None) -> None:
+        """Write down the events of a step."""
+        if isinstance(place, int):
+            self._events[place] = event
+            return
         if playing is not None:
             event = torch.where(playing, event, self._events.gather(0, place)[0])
         self._events.scatter_(0, place, event[None])
@@ -527,7 +524,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         reward, raw = self.put(
             played.state, played.observation[-1], played.event, played.reward, played.raw
         )
-        return played._replace(reward=reward, raw=raw)
+        return played._replace(state=copied(played.state), reward=reward, raw=raw)
 
     def _check_together(self, steps: int) -> None:
         clock = self._clock
@@ -572,6 +569,12 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
                     term.begin(told, every)
             for t in range(int(np.max(self._clock))):
                 self._hear(self._events[t], t < self._state.step)
+
+
+def together(clock: npt.NDArray[np.int64]) -> int | npt.NDArray[np.int64]:
+    """Return steps (B,) as one number where they are all the same."""
+    first = clock.flat[0]
+    return int(first) if (clock == first).all() else clock
 
 
 def on_host(options: Any) -> Any:

@@ -21,6 +21,7 @@ from playing import random_events, spelt
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from musicgym.backends import tensor as tensor_backend
 from musicgym.backends.batch import COLUMNS as NUMPY_COLUMNS
 from musicgym.backends.tensor import COLUMNS, TensorCore
 from musicgym.dynamics import Moment, State, constants
@@ -307,6 +308,43 @@ def test_compiled_steps_are_equal() -> None:
         drive("NextStep", execution="compiled", rewards="acmg", steps=12)
 
 
+class Replayed(tensor_backend._Graph):
+    """Keeps the state in buffers of its own as a CUDA graph does, without CUDA."""
+
+    def _capture(self) -> Any:
+        return self._play()
+
+    def _replay(self) -> None:
+        for held, new in zip(self.out[1:], self._play()[1:], strict=True):
+            held.copy_(new)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_steps_that_keep_the_state_in_their_own_buffers_are_equal(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Replayed] = []
+
+    def graph(*given: Any) -> Replayed:
+        made.append(Replayed(*given))
+        return made[-1]
+
+    monkeypatch.setattr(tensor_backend, "_Graph", graph)
+    monkeypatch.setattr(tensor_backend, "_compiled", lambda core: core.step)
+    monkeypatch.setattr(tensor_backend, "CAPTURES", ("cpu",))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "a step runs")
+        rewards = {RISING: 0.5, "chord_tone": 1.0}  # no policy term: one graph, again and again
+        drive(mode, execution="captured", rewards=rewards, options={"events": spelt("C5 D5")})
+        assert made
+        envs, plain_envs = make(execution="captured"), make()
+        for one in (envs, plain_envs):
+            one.reset(seed=0)
+            one.step_many(torch.from_numpy(events(5)))
+            one.step_many(torch.from_numpy(events(3)))
+        assert envs.melodies == plain_envs.melodies
+
+
 def test_many_environments_compile_each_their_own_step(monkeypatch: pytest.MonkeyPatch) -> None:
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **how: real(f, backend="eager", **how))
@@ -362,8 +400,9 @@ def test_a_step_reads_nothing_from_the_device(
     # A "meta" tensor has no values, so whatever the host asks of it fails.
     monkeypatch.setattr(MelodyComposeTensorEnv, "_check_device", lambda *_: None)
     rewards = {"preset": "acmg_literal", RISING: 1.0, PEAKED: 0.5}
+    place = {} if split else {"key": "D minor", "progression": "i V"}
     envs = make(device=device, autoreset_mode=mode, rewards=rewards, reward_timing="bar",
-                execution="eager")  # fmt: skip
+                execution="eager", **place)  # fmt: skip
     envs.reset(seed=0)
     if split:
         envs.step(torch.ones(SIZE, dtype=torch.int64, device=device))

@@ -23,6 +23,8 @@ __all__ = ["COLUMNS", "EXECUTIONS", "Execution", "Played", "TensorCore"]
 
 #: How a step may run, from the slowest to the fastest.
 EXECUTIONS = ("eager", "compiled", "captured")
+#: Kinds of device that can capture graphs.
+CAPTURES = ("cuda",)
 
 #: Types of the state's columns: 19 bytes an episode. The key's 32 bits are kept as they are.
 COLUMNS = State(
@@ -177,7 +179,7 @@ class Execution:
         self.core, self.how = core, how
         self._compiled: Any = None
         self._made: dict[Any, Any] = {}
-        if how == "captured" and core.device.type != "cuda":
+        if how == "captured" and core.device.type not in CAPTURES:
             self._give_way(f"{core.device} has no CUDA graphs")
 
     def _give_way(self, reason: object) -> None:
@@ -260,28 +262,39 @@ class _Graph:
     """What is captured in a CUDA graph, which holds the state from one replay to the next."""
 
     def __init__(self, run: Any, state: State, given: tuple[Tensor | None, ...]) -> None:
-        self.device = state.key.device
+        self.run, self.device = run, state.key.device
         self.state = State(*(column.clone() for column in state))
         self.given = [x if x is None else x.clone() for x in given]
+        self.out = self._capture()
+
+    def _capture(self) -> Played:
         with torch.cuda.device(self.device):
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
-                for _ in range(2):
-                    run(self.state, *self.given)
+                for _ in range(2):  # what runs first may allocate or load, which no graph may
+                    self.run(self.state, *self.given)
             torch.cuda.current_stream().wait_stream(side)
             self.graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self.graph):
-                self.out = run(self.state, *self.given)
-                for held, new in zip(self.state, self.out.state, strict=True):
-                    held.copy_(new)
+                return self._play()
+
+    def _play(self) -> Played:
+        """Play from the graph's own buffers into them."""
+        out: Played = self.run(self.state, *self.given)
+        for held, new in zip(self.state, out.state, strict=True):
+            held.copy_(new)
+        return out
+
+    def _replay(self) -> None:
+        with torch.cuda.device(self.device):
+            self.graph.replay()
 
     def __call__(self, state: State, *given: Tensor | None) -> Played:
         for held, new in zip((*self.state, *self.given), (*state, *given), strict=True):
             if held is not None and new is not None and held is not new:
                 held.copy_(new)
-        with torch.cuda.device(self.device):
-            self.graph.replay()
+        self._replay()
         return Played(self.state, *(part.clone() for part in self.out[1:]))
 
 
