@@ -72,6 +72,8 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(f"num_envs: {num_envs!r} is not a whole number of 1 or more.")
         check_word("backend", backend, BACKENDS)
         self.backend = backend
+        if "execution" in arguments:
+            raise ValueError("execution: only the backend 'tensor' has it.")
         self._check_device(device)
         modes = [mode.value for mode in AutoresetMode]
         if not isinstance(autoreset_mode, AutoresetMode):

@@ -302,6 +302,7 @@ def test_new_chords_are_equal_when_the_tables_have_grown() -> None:
 # --- Ways to run -------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit")
 def test_compiled_steps_are_equal() -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "a step runs")  # nothing may fall back
@@ -345,6 +346,7 @@ def test_steps_that_keep_the_state_in_their_own_buffers_are_equal(
         assert envs.melodies == plain_envs.melodies
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit")
 def test_many_environments_compile_each_their_own_step(monkeypatch: pytest.MonkeyPatch) -> None:
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **how: real(f, backend="eager", **how))
@@ -472,6 +474,18 @@ def test_an_environments_state_takes_nineteen_bytes_and_holds_the_longest_task()
     assert torch.iinfo(COLUMNS.step).max >= task.steps
 
 
+def test_an_environment_keeps_as_many_bytes_as_the_documentation_says() -> None:
+    sizes = []
+    for size in (100, 300):
+        envs = make(size, bars=8, steps_per_beat=2, rewards="acmg")
+        envs.reset(seed=0)
+        envs.step([1] * size)
+        kept = [*envs.__dict__.values(), *envs._state]
+        tensors = {id(t): t for t in kept if isinstance(t, Tensor)}.values()
+        sizes.append(sum(t.untyped_storage().nbytes() for t in tensors))
+    assert (sizes[1] - sizes[0]) / 200 == 138
+
+
 def test_a_finished_episode_can_be_stepped_without_harm() -> None:
     task = Task(bars=1, progression="I V", chords_per_bar=2)
     reward = load("acmg", task.steps)
@@ -560,6 +574,7 @@ def test_the_class_makes_the_tensor_environment_too() -> None:
         ),
         ({"execution": "compile"}, "eager, compiled, captured; did you mean 'compiled'"),
         ({"backend": "arrays", "device": "cuda"}, "backend='tensor' runs on others"),
+        ({"backend": "arrays", "execution": "eager"}, "only the backend 'tensor'"),
         ({"num_envs": 0}, "1 or more"),
     ],
     ids=str,
