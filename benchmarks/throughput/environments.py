@@ -114,6 +114,7 @@ def _forms(size: int, seconds: float, repeats: int) -> list[Row]:
         "NumPy, compact": lambda: vector_steps(size, backend="arrays"),
         "tensor, eager": lambda: tensor_steps(size),
         "tensor, compiled": lambda: tensor_steps(size, execution="compiled"),
+        "tensor, episodes": lambda: tensor_steps(size, execution="compiled", whole=True),
     }
     for name, make in makers.items():
         try:
@@ -221,9 +222,22 @@ def _steps(envs: Any, size: int, clock: Clock = "cpu", **timing: Any) -> Measure
 
 
 def tensor_steps(
-    size: int, device: str = "cpu", execution: str = "eager", clock: Clock = "cpu", **arguments: Any
+    size: int,
+    device: str = "cpu",
+    execution: str = "eager",
+    clock: Clock = "cpu",
+    whole: bool = False,
+    **arguments: Any,
 ) -> Measure:
     """Return the same measure of the tensor backend; the actions lie on its device.
+
+    Args:
+        size: environments.
+        device: cpu or cuda.
+        execution: how a step runs: eager, compiled or captured.
+        clock: the one that says when a turn is over.
+        whole: play an episode in one call.
+        arguments: of the environments.
 
     Raises:
         ValueError: the backend or the device is not there.
@@ -245,8 +259,12 @@ def tensor_steps(
             yield
 
     def block() -> int:
-        for row in actions:
-            envs.step(row)
+        if whole:
+            envs.reset()
+            envs.step_many(actions)
+        else:
+            for row in actions:
+                envs.step(row)
         if device != "cpu":
             torch.cuda.synchronize()
         return BLOCK * size

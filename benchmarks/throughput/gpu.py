@@ -28,9 +28,9 @@ def gpu_environments(device: str, seconds: float, repeats: int, size: int = SIZE
     """
     makers: dict[str, Callable[[], Measure]] = {
         f"tensor, {how} x {size:,}": lambda how=how: tensor_steps(  # type: ignore[misc]
-            size, device, execution=how, clock="wall"
+            size, device, how.replace("episodes", "captured"), "wall", how == "episodes"
         )
-        for how in ("eager", "compiled", "captured")
+        for how in ("eager", "compiled", "captured", "episodes")
     }
     return _alone(makers, STEPS, seconds, repeats, 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -12,6 +12,11 @@ import numpy as np
 from musicgym.backends.batch import COLUMNS
 
 from .rows import amount
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from musicgym.agents.actor_critic import ActorCritic
 
 __all__ = ["bytes_a_step", "flop_a_frame", "limit_table", "peaks"]
 
@@ -77,23 +82,24 @@ def bytes_a_step(real: int = 8) -> dict[str, int]:
     }
 
 
-def flop_a_frame(model: Any, epochs: int) -> dict[str, float]:
-    """Return the arithmetic of a frame of PPO: two for each weight of a matrix that it meets.
+def flop_a_frame(model: ActorCritic, epochs: int) -> dict[str, float]:
+    """Return the arithmetic that a frame of PPO needs: two for each weight that it meets.
 
-    A frame is played once, priced once and learned from in each epoch; a backward pass costs twice
-    its forward. Embeddings are looked up, which costs no product.
+    A frame is played once and learned from in each epoch; a backward pass costs twice its forward.
+    What follows from the embedding (the first layer's input, the skip connection) can be looked up
+    and is not counted, whether or not the trainer looks it up.
     """
     import torch
 
-    matrices = [
-        parameter
-        for part in model.modules()
-        if isinstance(part, torch.nn.LSTM | torch.nn.Linear)
-        for parameter in part.parameters(recurse=False)
-        if parameter.dim() == 2
+    actor = model.actor
+    needed: list[Tensor] = [
+        p for name, p in actor.lstm.named_parameters() if name.startswith("weight")
     ]
-    forward = 2.0 * sum(matrix.numel() for matrix in matrices)
-    return {"play": forward, "price": forward, "learn": 3 * forward * epochs}
+    needed = [p for p in needed if p is not actor.lstm.weight_ih_l0]
+    heads = [part for part in model.children() if isinstance(part, torch.nn.Linear)]
+    needed += [part.weight for part in (actor.head, *heads)]
+    forward = 2.0 * sum(p.numel() for p in needed)
+    return {"play": forward, "learn": 3 * forward * epochs}
 
 
 def limit_table(facts: dict[str, Any]) -> str:

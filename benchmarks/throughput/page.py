@@ -38,7 +38,8 @@ All eight terms of `acmg` are computed, and reported in the infos, at every step
 random and given from outside. "scan" is gymnax's strongest form, 64 steps in one compiled call,
 which leaves no room for actions from outside; "by step" is one compiled call a step. PufferLib's
 CartPole is written in C and writes to the same buffers at every step. Its, gymnax's and
-Gymnasium's CartPole are a few multiplications and one comparison a step.""",
+Gymnasium's CartPole are a few multiplications and comparisons a step. "tensor" is the torch
+backend: one step a call, eager or compiled, or whole episodes in one call.""",
     "train": """## Training
 
 One shared LSTM with linear heads, rollouts of 64 steps, four epochs of four minibatches, after

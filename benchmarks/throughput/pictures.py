@@ -15,7 +15,7 @@ __all__ = ["picture", "spread"]
 
 INK, PAPER_LINE = "#374151", "#e5e7eb"
 OURS = ("#1d4ed8", "#0891b2", "#059669", "#7c3aed", "#db2777")
-THEIRS = ("#b45309", "#6b7280", "#a16207", "#9ca3af", "#78716c", "#57534e")
+THEIRS = ("#b45309", "#4b5563", "#b91c1c", "#65a30d", "#a78bfa", "#a16207")
 #: What the foreign peers are called in a picture.
 LABELS = {
     "pufferlib": "PufferLib C CartPole",
@@ -50,36 +50,33 @@ def picture(figure: Figure) -> bytes:
             lw=2.2 if curve.is_ours else 1.5, ls="-" if curve.is_ours else "--",
         )  # fmt: skip
         last = max(rates)
-        clock = ", wall clock" if curve.clock == "wall" else ""
+        clock = " (wall)" if curve.clock == "wall" else ""
         text = f"{LABELS.get(curve.name, curve.name)}{clock}  {amount(rates[last])}"
         ends.append((last, rates[last], text, colour))
     places = sorted({x for curve in figure.curves for x in curve.turns})
     axes.set_xticks(places, [f"{x:,}" for x in places], size=9)
     axes.minorticks_off()
     values = [r for curve in figure.curves for r in curve.rates().values()]
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    low, high = math.log10(min(values) / 1.3), math.log10(max(values) * 1.3)
     axes.set_ylim(10.0**low, 10.0**high)
     axes.set_xlim(places[0] / 1.15, places[-1] * 1.15)
-    ticks = [
-        m * 10.0**power for power in range(low, high) for m in ((1, 3) if high - low < 4 else (1,))
-    ]
-    ticks.append(10.0**high)
-    axes.set_yticks(
-        ticks, [f"{amount(t)}".replace(".00", "").replace(".0", "") for t in ticks], size=9
-    )
+    marks = (1, 3) if high - low < 4 else (1,)
+    ticks = [m * 10.0**p for p in range(math.floor(low), math.ceil(high)) for m in marks]
+    ticks = [tick for tick in ticks if low <= math.log10(tick) <= high]
+    axes.set_yticks(ticks, [amount(t).replace(".00", "").replace(".0", "") for t in ticks], size=9)
     axes.grid(True, color=PAPER_LINE, lw=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.set_xlabel(figure.axis, color=INK)
     axes.set_ylabel(f"{figure.unit} (CPU time, one thread)", color=INK)
-    axes.set_title(figure.title, loc="left", size=12, weight="bold", color=INK)
+    axes.set_title(figure.title, loc="left", pad=14, size=12, weight="bold", color=INK)
     heights = [(math.log10(y) - low) / (high - low) for _, y, _, _ in ends]
     for (x, y, text, colour), height in zip(ends, spread(heights, 0.045), strict=True):
         axes.annotate(
             text, (x, y), xytext=(1.03, height), textcoords="axes fraction", va="center",
             size=9, color=colour, weight="bold" if colour in OURS else "normal",
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "alpha": 0.6},
+            arrowprops={"arrowstyle": "-", "relpos": (0, 0.5), "color": colour, "lw": 0.6},
         )  # fmt: skip
     buffer = BytesIO()
     made.savefig(buffer, format="png", metadata={"Software": None})
@@ -87,7 +84,9 @@ def picture(figure: Figure) -> bytes:
 
 
 def spread(heights: list[float], gap: float) -> list[float]:
-    """Return heights moved apart to at least `gap`, in their order, as little as need be.
+    """Return heights moved apart to at least `gap`, in their order, about as little as need be.
+
+    None stands above 1.
 
     >>> [round(h, 2) for h in spread([0.5, 0.5, 0.9], 0.1)]
     [0.45, 0.55, 0.9]
@@ -110,4 +109,8 @@ def spread(heights: list[float], gap: float) -> list[float]:
     for group in groups:
         for place, index in enumerate(group):
             placed[index] = bottom(group) + gap * place
+    most = 1.0
+    for index in reversed(order):
+        placed[index] = min(placed[index], most)
+        most = placed[index] - gap
     return placed

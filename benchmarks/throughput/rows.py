@@ -117,20 +117,20 @@ def table(rows: Sequence[Row]) -> str:
     >>> fast, slow = Turn(2_000_000, 1.0, 1.0), Turn(1_000_000, 1.0, 1.0)
     >>> print(table([Row("ours", "theirs", (fast,), (slow,), 1.7), Row("ours", "rare", (fast,),
     ...     absent="not installed")]))
-    what                            steps/s  beside                    steps/s ratio
-    ours                             2.00 M  theirs                     1.00 M  2.00
+    what                           steps/s  beside                    steps/s  ratio
+    ours                            2.00 M  theirs                     1.00 M   2.00
         2.00 to 2.00 in 1 turns; target 1.70: reached
-    ours                             2.00 M  rare                            -     -
+    ours                            2.00 M  rare                            -      -
         not installed
     """
-    lines = [f"{'what':<31}{'steps/s':>8}  {'beside':<24}{'steps/s':>9}{'ratio':>6}"]
+    lines = [f"{'what':<30}{'steps/s':>8}  {'beside':<24}{'steps/s':>9}{'ratio':>7}"]
     for row in rows:
         ours, theirs = (
             amount(middle(side, row.clock)) if side else "-" for side in (row.ours, row.theirs)
         )
         ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
         peer = row.peer or "-"
-        lines.append(f"{row.name[:31]:<31}{ours:>8}  {peer[:24]:<24}{theirs:>9}{ratio:>6}")
+        lines.append(f"{row.name[:30]:<30}{ours:>8}  {peer[:24]:<24}{theirs:>9}{ratio:>7}")
         words = row.verdict()
         while words:
             cut = len(words) if len(words) <= 76 else words.rfind(" ", 0, 77)

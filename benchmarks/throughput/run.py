@@ -104,7 +104,7 @@ def _limits(what: str, rows: list[Row], device: str) -> dict[str, Any]:
     uses, seen = [], set()
     for row in rows:
         of = next((of for start, of in kinds.items() if row.name.startswith(start)), None)
-        if of and row.ours and row.name not in seen:
+        if of and row.ours and row.name not in seen and "of ours" not in row.peer:
             rate = middle(row.ours, row.clock)
             uses.append({"what": row.name, "rate": rate, "each": sum(parts.values()), "of": of})
             seen.add(row.name)

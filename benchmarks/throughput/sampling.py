@@ -1,8 +1,8 @@
 """``musicgym bench sample``: composing from a policy, one step after the other.
 
-The same melodies are asked of Melody_LSTM as it plays (matrices and gates by hand), of the same
-network whose ``nn.LSTM`` is called once a step, and of RecurrentPPO's ``predict``. A melody is 64
-steps; the environments, native and in one batch, count on every side.
+The same melodies are asked of Melody_LSTM as it plays (the embedding folded into the weights), of
+the same network whose ``nn.LSTM`` is called once a step, and of RecurrentPPO. A melody
+is 64 steps; the environments, native and in one batch, count on every side.
 """
 
 from __future__ import annotations
@@ -30,20 +30,27 @@ BATCHES = (1, 64, 1024)
 NETWORKS = (MelodyLSTMConfig(128, 1), MelodyLSTMConfig(256, 2))
 
 
-class CalledByStep(MelodyLSTM):
-    """A Melody_LSTM that calls its ``nn.LSTM`` on one step at a time, as is often done."""
+class CalledByStep:
+    """A policy that calls a Melody_LSTM's ``nn.LSTM`` on one step at a time, as is often done."""
 
-    def initial_state(self, episodes: Episodes) -> Any:
+    def __init__(self, model: MelodyLSTM) -> None:
+        """Take the model, which stays as it is."""
+        self.model = model
+
+    def initial_state(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """Return zeros (layers, B, H), twice."""
-        shape = (self.config.layers, len(episodes.tonic), self.config.hidden)
-        zeros = self.head.weight.new_zeros(shape)
+        config = self.model.config
+        shape = (config.layers, len(episodes.tonic), config.hidden)
+        zeros = self.model.head.weight.new_zeros(shape)
         return zeros, zeros
 
-    def forward(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def __call__(
+        self, observation: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return logits (B, A) of one step (B, F) and the next state."""
-        x = self.embedding(observation)  # (B, H)
-        h, state = self.lstm(x[:, None], state)
-        return self.head(h[:, 0]) + self.skip(x), state
+        x = self.model.embedding(observation)  # (B, H)
+        h, state = self.model.lstm(x[None], state)
+        return self.model.head(h[0]) + self.model.skip(x), state
 
 
 def sampling(
@@ -70,8 +77,8 @@ def sampling(
             name = f"play, {config.layers} x {config.hidden}, batch {batch:,}"
             step, predict = "nn.LSTM by the step", "RecurrentPPO.predict"
             sides = {
-                "ours": play_measure(config, batch, MelodyLSTM),
-                step: play_measure(config, batch, CalledByStep),
+                "ours": play_measure(config, batch),
+                step: play_measure(config, batch, by_step=True),
             }
             absent = ""
             try:
@@ -90,15 +97,22 @@ def sampling(
     return rows
 
 
-def play_measure(config: MelodyLSTMConfig, batch: int, kind: type[MelodyLSTM]) -> Measure:
-    """Return a measure of whole melodies played by a Melody_LSTM, in steps."""
+def play_measure(config: MelodyLSTMConfig, batch: int, by_step: bool = False) -> Measure:
+    """Return a measure of whole melodies played by a Melody_LSTM, in steps.
+
+    Args:
+        config: its size.
+        batch: melodies at once.
+        by_step: call its ``nn.LSTM`` once a step instead.
+    """
     import torch
 
     from musicgym.agents.rollout import play
 
     envs: Any = gym.make_vec(ID, num_envs=batch, observation="compact", autoreset_mode="Disabled")
     torch.manual_seed(0)
-    policy = kind(layout(envs.task), envs.task.n_events, config).eval()
+    model = MelodyLSTM(layout(envs.task), envs.task.n_events, config).eval()
+    policy = CalledByStep(model) if by_step else model
 
     def block() -> int:
         play(envs, policy, seed=0)
