@@ -213,6 +213,8 @@ class Execution:
     @torch.no_grad()
     def _run(self, many: bool, state: State, *given: Tensor | None) -> Played:
         """Run one step or many as they were made for such inputs; make that first."""
+        # Other strides would be another graph.
+        given = tuple(x if x is None else x.contiguous() for x in given)
         kind = (many, self.core.tables, *(x is not None and (x.shape, x.dtype) for x in given))
         while kind not in self._made:
             try:
