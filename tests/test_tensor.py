@@ -197,6 +197,11 @@ def test_the_options_of_a_reset_are_equal(options: dict[str, Any]) -> None:
     drive("NextStep", options=options)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_reward_without_terms_pays_nothing(mode: str) -> None:
+    drive(mode, rewards={}, steps=10)
+
+
 def test_options_may_be_tensors() -> None:
     ours, theirs = make(rewards="acmg"), make(backend="arrays", rewards="acmg")
     given = {

@@ -60,7 +60,8 @@ class TensorCore:
 
     Nothing is read back by the host and no branch depends on data, so any number of steps can be
     compiled or captured together. A finished episode may be stepped (its last step is played
-    again); what that gives means nothing.
+    again); what that gives means nothing. A graph that others captured holds the chord tables of
+    that time: capture again where `tables` has changed.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class TensorCore:
     ) -> None:
         """Keep what fixes the run; `sizes` are the parts of the observation."""
         self.rules, self.others = reward.rules, reward.others
-        self.n_terms, self.parts, self.flat = len(reward.terms), tuple(sizes), flat
+        self.parts, self.flat = tuple(sizes), flat
         self.device = torch.device(device)
         self.width = sum(sizes.values())
         self._starts = self._tensor(starts(sizes))
@@ -136,7 +137,7 @@ class TensorCore:
             state=narrow(after),
             observation=self._observe(after, size),
             reward=total.float(),
-            raw=torch.stack([value.float() for value in values]).T,
+            raw=torch.stack([v.float() for v in values] or [total.float()]).T[:, : len(values)],
             done=is_over(c, after),
             event=m.event.to(torch.uint8),
         )
