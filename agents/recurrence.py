@@ -145,9 +145,11 @@ def _forward(
 def _backward(
     seen: Numbers, starts: Numbers, most: Numbers, d_table: Numbers, d_bias: Numbers,
     product: Numbers, before: Numbers, gates: Numbers, c: Numbers, d_h: Numbers, d_c: Numbers,
-    d_gates: Numbers,
 ) -> None:  # fmt: skip
-    """Undo a step: from the gradients of its output and cells to those of its gates and cells."""
+    """Undo a step: from the gradients of its output and cells to those of its gates and cells.
+
+    The gradients of the gates are written over the gates.
+    """
     size, width = c.shape
     bits, more = np.empty(4 * width, np.uint32), np.empty(4 * width, np.uint32)
     last = np.empty(width, np.uint32)
@@ -175,7 +177,7 @@ def _backward(
             dg[j] = d[j] * i[j] * (_F(1) - g[j] * g[j])
         for j in range(width):
             d_here[j] = d[j] * f[j]
-        _store(d_gates[b], more, e)
+        _store(gates[b], more, e)
         for j in range(4 * width):
             d_bias[j] += e[j]
         _add_to_rows(seen[b], starts, most, d_table, e)
@@ -294,7 +296,7 @@ class _Recurrence(torch.autograd.Function):
             before = c_[t - 1] if t else zeros_
             _forward(seen_[t], *fixed, gates_[t], before, gates_[t], c_[t], h_[t], output_[t])
         ctx.save_for_backward(seen, starts, most, gates, c, output, hidden, below, weight)
-        ctx.rows = len(table)
+        ctx.rows, ctx.spent = len(table), False
         return h
 
     @staticmethod
@@ -303,18 +305,22 @@ class _Recurrence(torch.autograd.Function):
         steps, size, width = c.shape
         kind = gates.dtype
         d_h = gradients[0].contiguous()
-        d_gates, product = torch.empty_like(gates), torch.zeros(size, width, dtype=kind)
+        if ctx.spent:
+            raise RuntimeError("recurrence: its gradient can be taken once; run it again.")
+        ctx.spent = True
+        d_gates = gates  # in their place: fresh memory of this size costs a fifth of the time
+        product = torch.zeros(size, width, dtype=kind)
         zeros, d_c = torch.zeros(size, width), torch.zeros(size, width)
         d_table, d_bias = torch.zeros(ctx.rows, 4 * width), torch.zeros(4 * width)
         turned = hidden.to(kind)
         fixed = list(map(_array, (starts, most, d_table, d_bias, product)))
         seen_, zeros_, gates_, c_ = map(_array, (seen, zeros, gates, c))
-        d_h_, d_c_, d_gates_ = map(_array, (d_h, d_c, d_gates))
+        d_h_, d_c_ = map(_array, (d_h, d_c))
         for t in reversed(range(steps)):
             if t + 1 < steps:
                 torch.mm(d_gates[t + 1], turned, out=product)
             before = c_[t - 1] if t else zeros_
-            _backward(seen_[t], *fixed, before, gates_[t], c_[t], d_h_[t], d_c_, d_gates_[t])
+            _backward(seen_[t], *fixed, before, gates_[t], c_[t], d_h_[t], d_c_)
         flat = d_gates.flatten(0, 1)  # (T * B, 4H)
         d_hidden = torch.mm(flat[size:].t(), output[:-1].flatten(0, 1)).float()
         d_below = d_weight = None

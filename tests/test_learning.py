@@ -14,7 +14,7 @@ from torch import Tensor
 
 from musicgym.agents import a2c, ppo
 from musicgym.agents.configs import A2CConfig, KLConfig, LearningConfig, PPOConfig
-from musicgym.agents.learning import Batch, Learner
+from musicgym.agents.learning import Batch, Learner, Losses
 from musicgym.agents.rollout import play
 
 ITERATION = 64 * 8  # environments x steps
@@ -77,12 +77,14 @@ def test_before_a_step_the_ratio_is_1_and_the_losses_are_those_of_the_rollout() 
 def test_the_total_loss_weighs_its_parts() -> None:
     held = learner(PPOConfig(value_weight=0.25, entropy_weight=0.5, max_grad_norm=1e9))
     batch, _ = held.price(play(held.envs[0], held.model.actor, seed=1))
-    losses = held.losses(batch, lambda log_p: a2c.policy_gradient(log_p, batch.advantage))
+
+    def parts() -> Losses:
+        return held.losses(batch, lambda log_p: a2c.policy_gradient(log_p, batch.advantage))
+
+    losses = parts()
     total = losses.policy + 0.25 * losses.value - 0.5 * losses.entropy + 2.0 * losses.kl
-    expected = torch.autograd.grad(
-        total, list(held.model.parameters()), retain_graph=True, allow_unused=True
-    )
-    held.descend(losses, kl_weight=torch.tensor(2.0))
+    expected = torch.autograd.grad(total, list(held.model.parameters()), allow_unused=True)
+    held.descend(parts(), kl_weight=torch.tensor(2.0))
     for parameter, gradient in zip(held.model.parameters(), expected, strict=True):
         if gradient is not None:
             torch.testing.assert_close(parameter.grad, gradient)

@@ -82,6 +82,13 @@ def test_the_fused_pass_over_whole_episodes_equals_the_steps_one_by_one(
     assert whole.std(1).mean() > 0.01  # it does not say the same at each step
 
 
+def test_the_gradient_of_a_pass_is_taken_once() -> None:
+    logits = actor_critic(task()).actor.whole(seen_of(task())).sum()
+    logits.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="once"):
+        logits.backward()
+
+
 def test_a_prepared_policy_plays_as_the_policy_itself() -> None:
     actor = actor_critic(task(), layers=2).actor
     seen = seen_of(task())[:, 0]
