@@ -317,9 +317,9 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         played = np.where(active, self._batch.state.event.astype(np.int64), -1)
         for place, term in self._others:
             if isinstance(term, PolicyTerm) and self._probabilities is not None:
-                raw[place] = np.where(active, term.judge(self._probabilities), 0.0)
+                raw[place][:] = np.where(active, term.judge(self._probabilities), 0.0)
             elif isinstance(term, SequenceTerm):
-                raw[place] = np.where(active, term.pay(played), 0.0)
+                raw[place][:] = np.where(active, term.pay(played), 0.0)
             paid += self.weights[..., place] * raw[place]
         self._probabilities = None
         return paid
