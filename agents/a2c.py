@@ -5,6 +5,8 @@ Reference: Mnih et al. 2016 (arXiv 1602.01783), synchronous, with generalised ad
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor
 
 from .learning import Batch, Learner, Losses
@@ -19,7 +21,8 @@ def policy_gradient(log_p: Tensor, advantage: Tensor) -> Tensor:
 
 def update(learner: Learner, batch: Batch, seed: int) -> dict[str, Tensor]:
     """Take A2C's gradient step on the episodes of one iteration; return the losses."""
-    losses = learner.losses(batch, lambda log_p: policy_gradient(log_p, batch.advantage))
+    loss = partial(policy_gradient, advantage=batch.advantage)
+    losses = learner.losses(batch, loss, learner.share)
     norm = learner.descend(losses, batch.kl_weight)
-    figures = [*(loss.detach() for loss in losses), norm]
+    figures = [*(loss.detach() for loss in losses), learner.share * norm]
     return dict(zip((*Losses._fields, "gradient_norm"), figures, strict=True))

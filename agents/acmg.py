@@ -36,6 +36,7 @@ from .configs import (
 )
 from .learning import Learner, Report
 from .melody_lstm import MelodyLSTM
+from .parallel import ALONE, Team
 from .pretraining import pretrain
 from .rollout import Rollout, play
 
@@ -193,7 +194,11 @@ class ACMG:
         self.learner = self._resume = None
 
     def learn(
-        self, report: Report = lambda _: None, checkpoint: Path | None = None, every: int = 20
+        self,
+        report: Report = lambda _: None,
+        checkpoint: Path | None = None,
+        every: int = 20,
+        team: Team = ALONE,
     ) -> None:
         """Learn from the rules to the end of the configured steps, from wherever it stands.
 
@@ -202,14 +207,16 @@ class ACMG:
             checkpoint: written every so many iterations, at the end, and on Ctrl-C; an agent loaded
                 from it goes on to the bit.
             every: iterations from one checkpoint to the next.
+            team: the processes that train this agent together; the leading one writes.
         """
+        if not team.leads:
+            checkpoint = None
         if self.learner is None:
             config = self.config
             _, update = ALGORITHMS[config.algorithm]
-            envs = [
-                config.envs(progression, config.num_envs) for progression in config.progressions
-            ]
-            self.learner = Learner(self.model, envs, config.learning, update, self.prior)
+            size = len(team.rows(config.num_envs))
+            envs = [config.envs(progression, size) for progression in config.progressions]
+            self.learner = Learner(self.model, envs, config.learning, update, self.prior, team)
             if self._resume:
                 self.learner.restore(self._resume.tensors, self._resume.facts["learner"])
                 self._resume = None

@@ -60,8 +60,7 @@ class ReturnScale:
         mean, _, weight = self.moments
         return torch.where(weight > 0, mean / weight, 0.0).float()
 
-    def update(self, returns: Tensor, rate: float = 0.05) -> None:
-        """Take the returns of an iteration into the exponential averages."""
-        mean, square = returns.double().mean(), returns.double().square().mean()
+    def update(self, mean: Tensor, square: Tensor, rate: float = 0.05) -> None:
+        """Take the mean and the mean square () of an iteration's returns into the averages."""
         now = torch.stack([mean, square, torch.ones_like(mean)])
         self.moments = self.moments + rate * (now - self.moments)

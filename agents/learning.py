@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from .checkpoints import under
 from .configs import LearningConfig
 from .kl_control import adapt, entropy, kl_divergence
 from .melody_lstm import MelodyLSTM
+from .parallel import ALONE, Team
 from .policy import masked, ringing_column
 from .rollout import Rollout, play
 from .threads import few_threads
@@ -68,7 +69,7 @@ class Batch(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The parts of a loss; each is a mean over steps, to be minimised."""
+    """The parts of a loss, to be minimised; each is a mean over steps, times a weight."""
 
     policy: Tensor
     value: Tensor
@@ -76,7 +77,8 @@ class Losses(NamedTuple):
     kl: Tensor
 
 
-#: Takes the learner, a batch, and a seed for the order of its episodes; returns mean losses ().
+#: Takes the learner, its batch, and a seed for the order of the episodes; returns what to add, over
+#: the processes, to the mean losses ().
 Update = Callable[["Learner", Batch, int], dict[str, Tensor]]
 
 
@@ -86,10 +88,12 @@ class Learner:
 
     Attributes:
         model: what learns.
-        envs: vector environments, taken in turn from iteration to iteration.
+        envs: vector environments, taken in turn from iteration to iteration; those of this process,
+            ``team.rows(whole)`` of the whole batch.
         config: of the algorithm.
         update: the algorithm's own part: a batch of episodes to new weights.
         prior: a frozen policy to stay close to, or None.
+        team: the processes that train this agent together.
     """
 
     model: ActorCritic
@@ -97,9 +101,21 @@ class Learner:
     config: LearningConfig
     update: Update
     prior: MelodyLSTM | None = None
+    team: Team = ALONE
 
     def __post_init__(self) -> None:
         """Make the optimiser."""
+        own = self.envs[0].num_envs
+        #: Melodies of an iteration, over all processes.
+        self.whole = int(self.team.sum(torch.tensor(own)))
+        #: Which of them this process plays.
+        self.rows = self.team.rows(self.whole)
+        if len(self.rows) != own:
+            raise ValueError(
+                f"envs: {own} given, but process {self.team.rank} of {self.team.size} plays "
+                f"{len(self.rows)} of {self.whole} melodies (Team.rows)."
+            )
+        self.share = own / self.whole
         if self.config.kl.beta > 0 and self.prior is None:
             raise ValueError("kl.beta is above 0, but there is no prior to stay close to.")
         self.optimiser = torch.optim.Adam(
@@ -122,7 +138,7 @@ class Learner:
     @property
     def steps_per_iteration(self) -> int:
         """Environment steps of one iteration."""
-        return self.envs[0].num_envs * self.envs[0].task.steps
+        return self.whole * self.envs[0].task.steps
 
     @property
     def iterations(self) -> int:
@@ -131,8 +147,18 @@ class Learner:
 
     def learn(self, report: Report = lambda _: None) -> None:
         """Train to the end of the run, from wherever it stands."""
+        self.team.check_equal("the agent", self._content)
         while self.iteration < self.iterations:
             report(self.step())
+
+    def _content(self) -> Iterator[bytes]:
+        """Yield all that must be the same in each process."""
+        tensors, numbers = self.state()
+        if self.prior is not None:
+            tensors |= {f"prior.{name}": value for name, value in self.prior.state_dict().items()}
+        yield f"{self.config} {numbers} {list(tensors)}".encode()
+        for value in tensors.values():
+            yield value.detach().cpu().numpy().tobytes()
 
     @few_threads()
     def step(self) -> dict[str, Any]:
@@ -151,25 +177,26 @@ class Learner:
     def _iterate(self) -> dict[str, Any]:
         start = time.perf_counter()
         i, envs = self.iteration, self.envs[self.iteration % len(self.envs)]
-        seed = (self.config.seed * 1_000_003 + i) * envs.num_envs
+        seed = (self.config.seed * 1_000_003 + i) * self.whole
         share = i / self.iterations
         rate = self.config.learning_rate * (0.51 + 0.49 * math.cos(math.pi * share))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         player = self.model.prepared(self.kind)
-        rollout = play(envs, player, seed, device=self.device, judge=True)
+        first = self.rows.start
+        rollout = play(envs, player, seed, device=self.device, judge=True, first=first)
         batch, priced = self.price(rollout)
         losses = self.update(self, batch, seed)
         if self.prior:
             self.beta = adapt(self.beta, priced["kl"], self.config.kl)
         terms = zip(envs.reward.names, rollout.terms.sum(1).mean(0), strict=True)
-        figures = {
-            "return": rollout.rewards.sum(1).mean(),
-            **{f"term/{name}": value for name, value in terms},
-            **priced,
+        own = {
+            "return": self.share * rollout.rewards.sum(1).mean(),
+            **{f"term/{name}": self.share * value for name, value in terms},
             **{f"loss/{name}": value for name, value in losses.items()},
-            "beta": self.beta,
         }
+        whole = self.team.sum(torch.stack([value.double() for value in own.values()]))
+        figures = {**dict(zip(own, whole, strict=True)), **priced, "beta": self.beta}
         # The one look at the device: whatever came before it was only asked for.
         values = torch.stack([value.double() for value in figures.values()]).tolist()
         seen = dict(zip(figures, values, strict=True))
@@ -214,25 +241,46 @@ class Learner:
         values = values * self.scale.std + self.scale.centre
         advantage = gae(rewards, values, self.config.gamma, self.config.lam)
         returns = advantage + values
-        self.scale.update(returns)
-        spread = advantage.std() + 1e-8
+        means = self._means(
+            advantage, advantage.double().square(), returns, returns.double().square(), kl,
+            entropy(logits),
+        )  # fmt: skip
+        self.scale.update(means[2], means[3])
+        count = self.whole * len(rewards)
+        variance, variance_of_returns = (
+            (means[1:4:2] - means[0:3:2].square()).clamp(min=0) * count / max(count - 1, 1)
+        )
+        spread = variance.sqrt().float() + 1e-8
         batch = Batch(
             observation,
             events,
             played,
-            (advantage - advantage.mean()) / spread,
+            (advantage - means[0].float()) / spread,
             (returns - self.scale.centre) / self.scale.std,
             prior,
             self.beta.float() / spread,
         )
         return batch, {
-            "kl": kl.mean(),
-            "entropy": entropy(logits).mean(),
-            "explained_variance": 1 - advantage.var() / (returns.var() + 1e-8),
+            "kl": means[4],
+            "entropy": means[5],
+            "explained_variance": 1 - variance / (variance_of_returns + 1e-8),
         }
 
-    def losses(self, batch: Batch, policy_loss: Callable[[Tensor], Tensor]) -> Losses:
-        """Return the losses of a batch; `policy_loss` takes log-probabilities (T, B)."""
+    def _means(self, *figures: Tensor) -> Tensor:
+        """Return the means, float64 (N,), of N figures (T, B) over all processes' melodies."""
+        own = torch.stack([figure.double().mean() for figure in figures])
+        return self.team.sum(self.share * own)
+
+    def losses(
+        self, batch: Batch, policy_loss: Callable[[Tensor], Tensor], weight: float = 1.0
+    ) -> Losses:
+        """Return the losses of a batch.
+
+        Args:
+            batch: whole episodes.
+            policy_loss: takes log-probabilities (T, B).
+            weight: of these episodes among those of the gradient step, over all processes.
+        """
         logits, values = self.model(batch.observation, self.kind)
         logits = masked(logits, batch.observation, self.ringing)
         log_p = logits.log_softmax(-1)
@@ -241,14 +289,17 @@ class Learner:
         if batch.prior is not None:
             kl = kl_divergence(logits, batch.prior).mean()
         return Losses(
-            policy=policy_loss(played),
-            value=0.5 * (values - batch.returns).square().mean(),
-            entropy=entropy(logits).mean(),
-            kl=kl,
+            policy=weight * policy_loss(played),
+            value=weight * 0.5 * (values - batch.returns).square().mean(),
+            entropy=weight * entropy(logits).mean(),
+            kl=weight * kl,
         )
 
     def descend(self, losses: Losses, kl_weight: Tensor) -> Tensor:
-        """Take one gradient step and return the norm of the gradient before clipping."""
+        """Take one gradient step, on the sum of the processes' losses.
+
+        Returns the norm of the gradient before clipping.
+        """
         config = self.config
         total = (
             losses.policy
@@ -258,6 +309,7 @@ class Learner:
         )
         self.optimiser.zero_grad()
         total.backward()
+        self.team.sum_gradients(self.model.parameters())
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
         self.optimiser.step()
         return norm

@@ -15,6 +15,7 @@ from .acmg import ACMG, ACMGConfig
 from .checkpoints import CheckpointError
 from .configs import ActorCriticConfig, LearningConfig
 from .learning import Report
+from .parallel import ALONE, Team
 
 __all__ = ["agent_path", "obtain", "prior_path"]
 
@@ -46,6 +47,7 @@ def obtain(
     stage: Stage,
     path: Path | None = None,
     device: str = "cpu",
+    team: Team = ALONE,
 ) -> tuple[ACMG, Path]:
     """Return the agent of a configuration, trained: found, gone on with, or made.
 
@@ -55,29 +57,31 @@ def obtain(
         stage: called at the start of ``"pretrain"`` and ``"learn"`` with their length.
         path: where the agent is kept; in the user's cache by default.
         device: where to train.
+        team: the processes that train it together; the leading one prepares and writes.
 
     Raises:
         ValueError: the path holds an agent of another configuration or corpus.
         CheckpointError: the given path holds a corrupt file. (One in the cache is set aside.)
     """
-    if path is None:
-        path = agent_path(config, corpus.fingerprint)
-        agent = _found(path, device)
-    else:
-        agent = ACMG.load(path, device) if path.exists() else None
-    if agent is None:
-        agent = with_prior(config, corpus, stage, device)
-    elif agent.config != config or agent.facts.get("corpus", corpus.fingerprint) != (
-        corpus.fingerprint
-    ):
-        raise ValueError(
-            f"agent: {path} holds an agent of another configuration or corpus; give another path, "
-            f"or delete it."
-        )
+    place = path or agent_path(config, corpus.fingerprint)
+
+    def begun() -> ACMG:
+        agent = _found(place, device, set_aside=path is None)
+        if agent is None:
+            return with_prior(config, corpus, stage, device)
+        if agent.config != config or agent.facts.get("corpus", corpus.fingerprint) != (
+            corpus.fingerprint
+        ):
+            raise ValueError(
+                f"agent: {place} holds an agent of another configuration or corpus; give another "
+                f"path, or delete it."
+            )
+        return agent
+
+    agent = team.in_turn(begun)
     if not agent.finished:
-        steps = agent.config.learning.total_steps
-        agent.learn(stage("learn", steps), checkpoint=path)
-    return agent, path
+        agent.learn(stage("learn", config.learning.total_steps), checkpoint=place, team=team)
+    return agent, place
 
 
 def with_prior(config: ACMGConfig, corpus: Corpus, stage: Stage, device: str = "cpu") -> ACMG:
@@ -94,13 +98,15 @@ def with_prior(config: ACMGConfig, corpus: Corpus, stage: Stage, device: str = "
     return agent
 
 
-def _found(path: Path, device: str) -> ACMG | None:
-    """Return the agent that the cache holds at a path; a corrupt file is set aside."""
+def _found(path: Path, device: str, set_aside: bool = True) -> ACMG | None:
+    """Return the agent at a path, if there is any; a corrupt file is set aside, or refused."""
     if not path.exists():
         return None
     try:
         return ACMG.load(path, device)
     except CheckpointError as error:
+        if not set_aside:
+            raise
         aside = path.replace(path.with_name(f"{path.name}.corrupt"))
         warnings.warn(f"{error} It is kept as {aside.name}.", stacklevel=3)
         return None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +24,7 @@ from musicgym.agents.configs import (
     PPOConfig,
     PretrainConfig,
 )
+from musicgym.processes import place
 
 if TYPE_CHECKING:
     from musicgym.agents.acmg import ACMG, ACMGConfig, Composed
@@ -177,10 +180,12 @@ class Pretrain(Training):
 class Train(Training):
     """Train ACMG by PPO or A2C; a run that was stopped goes on where it stood.
 
+    Under torchrun its processes train one agent: each plays a part of the melodies.
+
     Attributes:
         algorithm: ppo or a2c.
         rewards: a preset: acmg, acmg_no_theory, acmg_no_chords, acmg_literal, balanced.
-        num_envs: melodies an iteration.
+        num_envs: melodies an iteration, over all processes.
         out: where to write the agent; the library by default.
         log: folder for TensorBoard; none by default.
         pretrained: start from Melody_LSTM; random weights otherwise.
@@ -204,6 +209,7 @@ class Train(Training):
     def run(self) -> None:
         """Run the command."""
         from musicgym.agents.library import obtain
+        from musicgym.agents.parallel import join
 
         given: dict[str, Any] = {"model": self.model}
         given["pretraining"] = self.prior if self.pretrained else None
@@ -211,11 +217,18 @@ class Train(Training):
             given["num_envs"] = 16 if self.num_envs is None else self.num_envs
         learning = self.ppo if self.algorithm == "ppo" else self.a2c
         config = self.config(rewards=self.rewards, learning=learning, **given)
-        corpus = self.data()
-        made = [config.envs(p, config.num_envs) for p in config.progressions]  # mistakes show now
-        print(made[0].reward.table())
-        _, path = obtain(config, corpus, _stages(self.log), self.out, self.device)
-        print(path)
+        with join(self.device) as team:
+            size = len(team.rows(config.num_envs))
+            corpus = team.in_turn(self.data)
+            made = team.in_turn(  # mistakes show now
+                lambda: [config.envs(p, size) for p in config.progressions]
+            )
+            stages = _stages(self.log) if team.leads else _silent
+            if team.leads:
+                print(made[0].reward.table())
+            _, path = obtain(config, corpus, stages, self.out, team.device, team)
+            if team.leads:
+                print(path)
 
 
 @dataclass(frozen=True)
@@ -396,6 +409,11 @@ def _stages(log: Path | None) -> Stage:
     return stage
 
 
+def _silent(name: str, total: int) -> Any:
+    """Return what shows nothing of a stage."""
+    return lambda figures: None
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     """Turn a user's mistake into a sentence and exit code 2, other ends into theirs."""
@@ -404,6 +422,10 @@ def _errors() -> Iterator[None]:
 
     try:
         yield
+    except RuntimeError as error:
+        if type(error).__name__ != "PeerError":  # its module would load torch
+            raise
+        _quit(f"{error} What was finished is kept: the same command goes on from there.", 1)
     except KeyboardInterrupt:
         _quit("stopped; what was finished is kept: the same command goes on from there.", 130)
     except (ValueError, CorpusMissing, MissingExtra) as error:
@@ -417,20 +439,47 @@ def _errors() -> Iterator[None]:
 
 
 def _quit(message: str, code: int) -> None:
-    print(f"\nmusicgym: {message}", file=sys.stderr)
+    """End with a message; of many processes that end alike the leading one says it."""
+    if place().rank == 0:
+        print(f"\nmusicgym: {message}", file=sys.stderr)
+    elif code != 130:
+        _let_the_first_end()
     raise SystemExit(code)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; a user's mistake ends it with exit code 2."""
-    command = tyro.cli(
+def _let_the_first_end() -> None:
+    """Wait for the leading process: torchrun ends all others as soon as one has ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(10)
+
+
+def _read(arguments: Sequence[str] | None) -> Command:
+    """Return the command that the arguments say."""
+    command: Command = tyro.cli(
         Command,
         prog="musicgym",
         description="Compose melodies over chord progressions, and train and measure agents.",
         args=arguments,
         config=(conf.OmitSubcommandPrefixes,),
     )
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a user's mistake ends it with exit code 2."""
+    if place().rank == 0:
+        command = _read(arguments)
+    else:
+        try:
+            with open(os.devnull, "w") as none, redirect_stdout(none), redirect_stderr(none):
+                command = _read(arguments)
+        except SystemExit as end:
+            if end.code:
+                _let_the_first_end()
+            raise
     with _errors():
+        if place().size > 1 and not isinstance(command, Train):
+            raise ValueError("torchrun: it is for the command train only.")
         command.run()
 
 

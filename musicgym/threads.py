@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
+from .processes import place
+
 __all__ = ["in_pieces", "threads"]
 
 #: Batches of this size and above are cut into pieces.
@@ -32,10 +34,12 @@ def threads(default: int | None = None) -> int:
 
 
 def _cores() -> int:
-    """Return the cores that this process may use."""
+    """Return the cores that this process may use, its part of them beside others of its run."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores // place().local_size)
 
 
 def in_pieces(run: Callable[[int, int], None], size: int) -> None:

@@ -45,9 +45,10 @@ def test_the_scale_starts_as_nothing_done_and_reaches_the_mean_and_the_deviation
     scale = ReturnScale()
     assert (float(scale.centre), float(scale.std)) == (0.0, 1.0)
     generator = torch.Generator().manual_seed(1)
-    scale.update(torch.full((4,), 3.0))
+    scale.update(torch.tensor(3.0), torch.tensor(9.0))
     assert float(scale.centre) == pytest.approx(3.0)  # no bias towards the start
     for _ in range(300):
-        scale.update(7 + 2 * torch.randn(500, generator=generator))
+        returns = 7 + 2 * torch.randn(500, generator=generator)
+        scale.update(returns.mean(), returns.square().mean())
     assert float(scale.centre) == pytest.approx(7, abs=0.1)
     assert float(scale.std) == pytest.approx(2, abs=0.1)
