@@ -28,7 +28,7 @@ ONE_THREAD = {
 }
 
 
-class PeerAbsent(Exception):
+class PeerAbsent(OSError):
     """A peer cannot run here; the message says why."""
 
 
@@ -78,7 +78,10 @@ class Worker:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{seconds!r}\n")
         self.process.stdin.flush()
-        steps, cpu, wall = self._answer().split()
+        try:
+            steps, cpu, wall = self._answer().split()
+        except PeerAbsent as reason:
+            raise PeerAbsent(f"a peer ended in the middle of the run: {reason}") from reason
         return Turn(int(steps), float(cpu), float(wall))
 
     def close(self) -> None:

@@ -27,6 +27,17 @@ python -m venv peers/envpool && peers/envpool/bin/pip install envpool
 musicgym bench env --peers peers/*/bin/python --out docs/results
 ```
 
+PufferLib 3.0.0 builds all its environments when it is installed, and fetches what they draw with.
+Where that fails, its CartPole alone can be built in the unpacked source package, with the package's
+own flags:
+
+```sh
+gcc -shared -fPIC -O2 -flto -fwrapv -DPLATFORM_DESKTOP -Wno-implicit-function-declaration \\
+  $(python3-config --includes) -I"$(python -c 'import numpy; print(numpy.get_include())')" \\
+  -Iraylib-5.5_linux_amd64/include pufferlib/ocean/cartpole/binding.c \\
+  raylib-5.5_linux_amd64/lib/libraylib.a -o pufferlib/ocean/cartpole/binding.so
+```
+
 A peer that is not installed gives a row that says so.
 """
 

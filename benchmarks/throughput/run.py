@@ -134,12 +134,14 @@ def text(run: Run) -> str:
 def publish(run: Run, folder: Path) -> list[Path]:
     """Write a run's JSON and pictures into a folder, and the page of all runs there."""
     folder.mkdir(parents=True, exist_ok=True)
-    device = "" if run.machine["device"] == "cpu" else "-gpu"
-    written = {folder / f"speed-{run.what}{device}.json": run.to_json().encode()}
+    kind = run.what if run.machine["device"] == "cpu" else f"{run.what}-gpu"
+    written = {folder / f"speed-{kind}.json": run.to_json().encode()}
     for figure in map(Figure.from_dict, run.facts.get("figures", ())):
         written[folder / f"speed-{figure.name}.png"] = picture(figure)
     for path, data in written.items():
         write_whole(path, data)
-    runs = [Run.from_json(path.read_text()) for path in sorted(folder.glob("speed-*.json"))]
+    kinds = (f"speed-{what}{suffix}.json" for what in KINDS for suffix in ("", "-gpu"))
+    places = [folder / kind for kind in kinds if (folder / kind).exists()]
+    runs = [Run.from_json(path.read_text()) for path in places]
     write_whole(folder / "speed.md", page([(run, text(run)) for run in runs]).encode())
     return [*written, folder / "speed.md"]

@@ -113,6 +113,8 @@ def ours(
         clock: the one that says when a turn is over.
         backend: of the environments; "tensor" puts them on the device too.
     """
+    import torch
+
     from musicgym.agents.configs import PPOConfig
     from musicgym.agents.learning import Learner
     from musicgym.agents.ppo import update
@@ -131,6 +133,8 @@ def ours(
 
     def iteration() -> int:
         learner.step()
+        if device != "cpu":
+            torch.cuda.synchronize()
         return learner.steps_per_iteration
 
     return timed(iteration, clock)
