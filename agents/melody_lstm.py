@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import cast
 
@@ -174,6 +175,27 @@ class Player:
             for gates in model.gates()
         ]
         self.skip, self.head = model.skip_table(), model.head
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """What was made of the model's weights, which other weights make anew."""
+        made = [t for gates in self.layers for t in (gates.table, gates.bias, gates.hidden)]
+        return [*made, *(g.input for g in self.layers if g.input is not None), self.skip]
+
+    def copied(self) -> Player:
+        """Return a player with tensors of its own; head and critic are shared."""
+        other = copy.copy(self)
+        other.skip = self.skip.clone()
+        other.layers = [
+            gates._replace(
+                table=gates.table.clone(),
+                bias=gates.bias.clone(),
+                hidden=gates.hidden.clone(),
+                input=None if gates.input is None else gates.input.clone(),
+            )
+            for gates in self.layers
+        ]
+        return other
 
     def initial_state(self, episodes: Episodes) -> LSTMState:
         """Return zeros for each layer."""

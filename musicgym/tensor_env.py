@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -164,6 +164,11 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
     def execution(self) -> str:
         """How steps run: what was asked for, or what it fell back to."""
         return self._execute.how
+
+    @property
+    def stepper(self) -> Callable[..., Played]:
+        """`core.step` as it runs here: eager, compiled or captured."""
+        return self._execute.step
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is built again."""

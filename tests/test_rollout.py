@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from small import actor_critic, vector_env
 
-from musicgym.agents.rollout import Rollout, play
+from musicgym.agents.policy import masked, ringing_column
+from musicgym.agents.rollout import Captured, Rollout, play
 
 SIZE = 6
 
@@ -45,3 +50,99 @@ def test_two_seeds_share_no_melody() -> None:
 def test_a_seed_out_of_range_is_refused(seed: int, first: int) -> None:
     with pytest.raises(ValueError, match="seed"):
         played(seed=seed, first=first)
+
+
+# On tensors
+
+
+def both(**changes: Any) -> tuple[Rollout, Rollout]:
+    """Return a rollout of the arrays and the same on tensors."""
+    given = {"size": SIZE, "progression": "random", **changes}
+    size, options = given.pop("size"), given.pop("options", None)
+    one, two = vector_env(size, **given), vector_env(size, backend="tensor", **given)
+    model = actor_critic(one.task)
+    return tuple(  # type: ignore[return-value]
+        play(envs, model.prepared(), 3, options=options, judge=True) for envs in (one, two)
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"rewards": "balanced", "key": "random"},
+        {"reward_timing": "bar"},
+        {"reward_timing": "end"},
+        {"options": {"events": np.array([26, 0, 30])}},
+        {"options": {"weights": {"chord_tone": 3.0}}},
+    ],
+    ids=["acmg", "balanced", "bar", "end", "opening", "weights"],
+)
+def test_a_rollout_on_tensors_is_that_of_the_arrays_event_for_event(
+    changes: dict[str, Any],
+) -> None:
+    arrays, tensors = both(**changes)
+    assert torch.equal(arrays.observation, tensors.observation)
+    assert torch.equal(arrays.events, tensors.events)
+    for name in ("rewards", "terms", "logits", "values"):
+        one, two = getattr(arrays, name).float(), getattr(tensors, name).float()
+        torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-6)
+    assert (arrays.rewards != 0).any()
+
+
+def test_the_environments_on_tensors_hold_the_melodies_that_were_played() -> None:
+    envs = vector_env(SIZE, backend="tensor")
+    rollout = play(envs, actor_critic(envs.task).actor, seed=3)
+    assert [list(m.events) for m in envs.melodies] == rollout.events.tolist()
+
+
+def test_the_logits_and_values_that_are_kept_are_those_of_the_whole_pass() -> None:
+    envs = vector_env(SIZE)
+    model = actor_critic(envs.task)
+    rollout = play(envs, model.prepared(), seed=1, judge=True)
+    timed = rollout.observation.transpose(0, 1).contiguous()
+    with torch.no_grad():
+        logits, values = model(timed)
+    ruled = masked(logits.transpose(0, 1), rollout.observation, ringing_column(envs.task))
+    assert rollout.logits is not None and rollout.values is not None
+    torch.testing.assert_close(rollout.logits, ruled, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(rollout.values, values.T, atol=1e-5, rtol=1e-5)
+    bare = play(envs, model.prepared(), seed=1)
+    assert bare.logits is None and torch.equal(bare.events, rollout.events)
+
+
+def test_a_rollout_that_cannot_be_captured_is_played_and_says_so_once() -> None:
+    envs = vector_env(SIZE, backend="tensor")
+    model, captured = actor_critic(envs.task), Captured()
+    plain = play(envs, model.prepared(), seed=3, judge=True)
+    with pytest.warns(UserWarning, match="step by step, not captured: cpu has no CUDA graphs"):
+        first = play(envs, model.prepared(), seed=3, judge=True, captured=captured)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = play(envs, model.prepared(), seed=3, judge=True, captured=captured)
+    assert torch.equal(plain.events, first.events) and torch.equal(plain.events, again.events)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_captured_rollout_plays_as_the_steps_one_by_one_and_follows_new_weights() -> None:
+    envs = vector_env(SIZE, backend="tensor", device="cuda")
+    model, captured = actor_critic(envs.task).to("cuda"), Captured()
+    for seed in (1, 2, 3):
+        fixed = {"device": "cuda", "judge": True}
+        one = play(envs, model.prepared(), seed, **fixed)
+        two = play(envs, model.prepared(), seed, **fixed, captured=captured)
+        assert torch.equal(one.events, two.events)
+        torch.testing.assert_close(one.values, two.values, atol=1e-5, rtol=1e-5)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+
+
+def test_what_a_player_made_of_other_weights_can_be_copied_into_it() -> None:
+    envs = vector_env(SIZE)
+    one, two = (actor_critic(envs.task, seed, layers=2).actor for seed in (1, 2))
+    two.head = one.head
+    held = one.prepared().copied()
+    for to, value in zip(held.tensors, two.prepared().tensors, strict=True):
+        to.copy_(value.detach())
+    assert torch.equal(play(envs, held, seed=1).events, play(envs, two, seed=1).events)
