@@ -215,7 +215,9 @@ class ACMG:
             config = self.config
             _, update = ALGORITHMS[config.algorithm]
             size = len(team.rows(config.num_envs))
-            envs = [config.envs(progression, size) for progression in config.progressions]
+            cuda = self.device.startswith("cuda")
+            where = {"backend": "tensor", "device": self.device} if cuda else {}
+            envs = [config.envs(p, size, **where) for p in config.progressions]
             self.learner = Learner(self.model, envs, config.learning, update, self.prior, team)
             if self._resume:
                 self.learner.restore(self._resume.tensors, self._resume.facts["learner"])

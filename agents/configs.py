@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 #: The types that products can be made in.
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 def _check(config: object, allowed: str, holds: Callable[[float], bool], *names: str) -> None:
@@ -141,8 +141,8 @@ class LearningConfig:
         entropy_weight: weight of the entropy bonus.
         max_grad_norm: gradients are clipped to this norm.
         kl: the price of leaving the prior.
-        precision: of the LSTM's products, ``"float32"`` or ``"bfloat16"``; weights, sums and
-            losses are float32 in either.
+        precision: of the LSTM's products: ``"float32"``, ``"bfloat16"``, or ``"tf32"``, which
+            rounds all products on a GPU that can. Weights, sums and losses are float32 always.
         seed: fixes the run.
     """
 
@@ -160,7 +160,9 @@ class LearningConfig:
     def __post_init__(self) -> None:
         """Check the ranges."""
         if self.precision not in PRECISIONS:
-            raise ValueError(f"precision: {self.precision!r} is not one of {PRECISIONS}.")
+            raise ValueError(
+                f"precision: {self.precision!r} is not one of {', '.join(PRECISIONS)}."
+            )
         _check(self, "from 0 to 1", lambda value: 0 <= value <= 1, "gamma", "lam")
         _check(self, "above 0", _positive, "total_steps", "learning_rate", "max_grad_norm")
         _check(self, "0 or more", _not_negative, "value_weight", "entropy_weight", "seed")

@@ -26,7 +26,7 @@ from .kl_control import adapt, entropy, kl_divergence
 from .melody_lstm import MelodyLSTM
 from .parallel import ALONE, Team
 from .policy import masked, ringing_column
-from .rollout import Rollout, play
+from .rollout import Captured, Rollout, play
 from .threads import few_threads
 
 __all__ = ["Batch", "Learner", "Report", "Update"]
@@ -122,7 +122,12 @@ class Learner:
             self.model.parameters(), lr=self.config.learning_rate, eps=1e-5, fused=True
         )
         self.device = next(self.model.parameters()).device
-        self.kind: torch.dtype = getattr(torch, self.config.precision)
+        half = self.config.precision == "bfloat16"
+        self.kind = torch.bfloat16 if half else torch.float32
+        #: The graphs of rollouts, one for each of the environments that has a GPU.
+        self.captured = [
+            Captured() if torch.device(envs.device).type == "cuda" else None for envs in self.envs
+        ]
         self.scale = ReturnScale(self.device)
         beta = self.config.kl.beta
         self.beta = torch.tensor(beta, dtype=torch.float64, device=self.device)
@@ -168,23 +173,31 @@ class Learner:
         """
         tensors, numbers = self.state()
         before = {name: value.clone() for name, value in tensors.items()}
+        products = torch.get_float32_matmul_precision()
+        if self.config.precision == "tf32":
+            torch.set_float32_matmul_precision("high")
         try:
             return self._iterate()
         except BaseException:
             self.restore(before, numbers)
             raise
+        finally:
+            torch.set_float32_matmul_precision(products)
 
     def _iterate(self) -> dict[str, Any]:
         start = time.perf_counter()
-        i, envs = self.iteration, self.envs[self.iteration % len(self.envs)]
+        i, place = self.iteration, self.iteration % len(self.envs)
+        envs = self.envs[place]
         seed = (self.config.seed * 1_000_003 + i) * self.whole
         share = i / self.iterations
         rate = self.config.learning_rate * (0.51 + 0.49 * math.cos(math.pi * share))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         player = self.model.prepared(self.kind)
-        first = self.rows.start
-        rollout = play(envs, player, seed, device=self.device, judge=True, first=first)
+        rollout = play(
+            envs, player, seed, device=self.device, judge=True, first=self.rows.start,
+            captured=self.captured[place],
+        )  # fmt: skip
         batch, priced = self.price(rollout)
         losses = self.update(self, batch, seed)
         if self.prior:

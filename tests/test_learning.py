@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -234,10 +235,62 @@ def test_environments_are_taken_in_turn() -> None:
     assert ["term/state_variance" in row for row in rows] == [True, False, True, False]
 
 
+# Precision
+
+
+def test_losses_in_bfloat16_are_near_those_in_float32() -> None:
+    full, half = (learner(PPOConfig(precision=p)) for p in ("float32", "bfloat16"))
+    rollout = play(full.envs[0], full.model.actor, seed=1)
+    losses = []
+    for held in (full, half):
+        batch, _ = held.price(rollout)
+        policy = partial(a2c.policy_gradient, advantage=batch.advantage)
+        losses.append(torch.stack(held.losses(batch, policy)).detach())
+    assert not torch.equal(*losses)
+    torch.testing.assert_close(*losses, atol=5e-3, rtol=5e-3)
+
+
+def test_in_bfloat16_the_first_ratio_is_1_too() -> None:
+    held = learner(PPOConfig(precision="bfloat16"))
+    player = held.model.prepared(torch.bfloat16)
+    batch, _ = held.price(play(held.envs[0], player, seed=1, judge=True))
+    again = held.losses(batch, lambda log_p: (log_p - batch.log_probability).abs().max())
+    assert float(again.policy.detach()) < 1e-3
+
+
+def test_tf32_is_asked_for_in_a_step_only() -> None:
+    before, during = torch.get_float32_matmul_precision(), []
+    held = learner(PPOConfig(precision="tf32"))
+    descend = held.descend
+    held.descend = lambda *given: (  # type: ignore[method-assign]
+        during.append(torch.get_float32_matmul_precision()) or descend(*given)
+    )
+    held.step()
+    assert set(during) == {"high"}
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_learning_on_tensors_is_learning_on_arrays() -> None:
+    arrays, tensors = learner(), learner(backend="tensor")
+    rows: list[list[dict[str, Any]]] = [[], []]
+    for held, seen in zip((arrays, tensors), rows, strict=True):
+        held.learn(seen.append)
+    for one, other in zip(*rows, strict=True):
+        del one["frames_per_second"], other["frames_per_second"]
+        assert one == pytest.approx(other, abs=1e-5)
+    one, other = weights(arrays), weights(tensors)
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], atol=1e-5, rtol=1e-4)
+
+
 # Repeating and interrupting
 
 
-@pytest.mark.parametrize("config", [PPOConfig(), A2CConfig()], ids=["ppo", "a2c"])
+@pytest.mark.parametrize(
+    "config",
+    [PPOConfig(), A2CConfig(), PPOConfig(precision="bfloat16")],
+    ids=["ppo", "a2c", "bfloat16"],
+)
 def test_equal_seeds_give_equal_weights_and_others_do_not(config: LearningConfig) -> None:
     one, two, other = (learner(c) for c in (config, config, replace(config, seed=2)))
     other.model.load_state_dict(one.model.state_dict())  # so that only the draws differ
@@ -247,8 +300,9 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(config: LearningConfig
     assert not same(weights(one), weights(other))
 
 
-def test_a_restored_learner_goes_on_to_the_bit() -> None:
-    config = PPOConfig(kl=KLConfig(beta=0.5, target=0.1))
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_restored_learner_goes_on_to_the_bit(precision: str) -> None:
+    config = PPOConfig(kl=KLConfig(beta=0.5, target=0.1), precision=precision)
     whole, start, rest = (learner(config, iterations=4) for _ in range(3))
     whole.learn()
     start.step()
@@ -258,6 +312,16 @@ def test_a_restored_learner_goes_on_to_the_bit() -> None:
     rest.learn()
     assert same(weights(whole), weights(rest))
     assert float(whole.beta) != 0.5 and not (whole.scale.moments == 0).any()
+
+
+def test_an_iteration_whose_losses_are_not_finite_leaves_everything_as_before() -> None:
+    held = learner()
+    held.step()
+    before = weights(held)
+    held.config = replace(held.config, max_grad_norm=1e30, learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"iteration 2 is not finite.*is kept"):
+        held.step()
+    assert held.iteration == 1 and same(weights(held), before)
 
 
 @pytest.mark.parametrize("at", [0, 1], ids=["first iteration", "later iteration"])
@@ -287,7 +351,7 @@ def test_an_iteration_interrupted_in_its_middle_leaves_everything_as_before(at: 
 @pytest.mark.parametrize(
     "wrong",
     [{"gamma": 1.1}, {"lam": -0.1}, {"total_steps": 0}, {"learning_rate": 0.0},
-     {"max_grad_norm": float("nan")}],
+     {"max_grad_norm": float("nan")}, {"precision": "float16"}],
 )  # fmt: skip
 def test_a_setting_out_of_range_is_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
