@@ -101,6 +101,12 @@ class MelodyLSTM(nn.Module):
                 h = recurrence(gates, observation, h, kind)
             assert h is not None
             return self.embedding.sums(observation, self.skip_table()), h
+        return self.plain_features(observation, kind)
+
+    def plain_features(
+        self, observation: Tensor, kind: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor]:
+        """Return the same by torch's own layers: cuDNN's on a GPU, and dropout."""
         with torch.autocast(observation.device.type, kind, enabled=kind != torch.float32):
             x = self.dropout(self.embedding(observation))
             h = self.dropout(self.lstm(x)[0])

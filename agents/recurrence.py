@@ -17,7 +17,7 @@ import torch
 from numba import njit
 from torch import Tensor, nn
 
-__all__ = ["Gates", "bag", "cell", "recurrence"]
+__all__ = ["Gates", "bag", "cell", "plain_cell", "recurrence"]
 
 Numbers = npt.NDArray[Any]
 
@@ -242,7 +242,7 @@ def cell(
         product += torch.mm(below, gates.input.t())
         seen = seen[:, :0]
     if c.device.type != "cpu":
-        return _plain_cell(gates, seen, product, c)
+        return plain_cell(gates, seen, product, c)
     new, after = torch.empty_like(c), torch.empty_like(c)
     output = new if h.dtype == torch.float32 else torch.empty_like(h)
     place = _array(product)
@@ -253,10 +253,10 @@ def cell(
     return new, output, after
 
 
-def _plain_cell(
+def plain_cell(
     gates: Gates, seen: Tensor, product: Tensor, c: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Finish a step on any device."""
+    """Finish a step on any device: what `cell` does after its products (B, 4H)."""
     whole = product.float() + gates.bias  # (B, 4H)
     if seen.shape[1]:
         places = torch.minimum(seen.long(), gates.most) + gates.starts  # (B, F)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from musicgym.agents.melody_lstm import Embedding, MelodyLSTM
+from musicgym.agents.recurrence import cell, plain_cell
 from musicgym.agents.rollout import play
 from musicgym.observation import layout
 from musicgym.task import Task
@@ -87,6 +88,34 @@ def test_the_gradient_of_a_pass_is_taken_once() -> None:
     logits.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="once"):
         logits.backward()
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_the_path_of_other_devices_gives_the_same_features(kind: torch.dtype) -> None:
+    actor = actor_critic(task(), layers=2).actor
+    seen = seen_of(task()).transpose(0, 1).contiguous()
+    tolerance = 2e-6 if kind == torch.float32 else 0.02
+    for one, other in zip(
+        actor.features(seen, kind), actor.plain_features(seen, kind), strict=True
+    ):
+        assert one.dtype == other.dtype == torch.float32
+        torch.testing.assert_close(one, other, atol=tolerance, rtol=tolerance)
+
+
+def test_a_step_of_other_devices_is_that_of_the_compiled_loop() -> None:
+    actor = actor_critic(task(), hidden=24, layers=2).actor
+    seen = seen_of(task())[:, 0]
+    h, c, below = torch.randn((3, len(seen), 24), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for gates, under in zip(actor.gates(), (None, below), strict=True):
+            product = h @ gates.hidden.t()
+            if under is not None and gates.input is not None:
+                product += under @ gates.input.t()
+            part = seen if under is None else seen[:, :0]
+            for one, other in zip(
+                cell(gates, seen, under, h, c), plain_cell(gates, part, product, c), strict=True
+            ):
+                torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
 def test_a_prepared_policy_plays_as_the_policy_itself() -> None:
