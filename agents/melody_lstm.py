@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from musicgym.dynamics import Episodes
 
 from .configs import MelodyLSTMConfig
-from .recurrence import Gates, bag, cell, recurrence
+from .recurrence import Gates, bag, cell, plain_bag, recurrence
 
 __all__ = ["Embedding", "MelodyLSTM", "Player"]
 
@@ -40,16 +40,15 @@ class Embedding(nn.Module):
         A value beyond its part's size counts as the largest: a longer melody has its first bars
         read as "many bars to go".
         """
-        return self.sums(observation, self.table.weight)
+        return self.sums(observation, self.table.weight, self.training)
 
-    def sums(self, observation: Tensor, table: Tensor) -> Tensor:
-        """Return the sums (..., W) of another table's rows (R, W), chosen as this one's are."""
-        flat = observation.flatten(0, -2)
-        if table.device.type == "cpu":
-            sums = bag(flat, self.starts, self.most, table)
-        else:
-            places = torch.minimum(flat.long(), self.most) + self.starts  # (N, F)
-            sums = nn.functional.embedding_bag(places, table, mode="sum")  # (N, W)
+    def sums(self, observation: Tensor, table: Tensor, compiled: bool) -> Tensor:
+        """Return the sums (..., W) of another table's rows (R, W), chosen as this one's are.
+
+        On a CPU the compiled loop is faster, once it is loaded.
+        """
+        add = bag if compiled and table.device.type == "cpu" else plain_bag
+        sums = add(observation.flatten(0, -2), self.starts, self.most, table)
         return sums.view(*observation.shape[:-1], -1)
 
     @torch.no_grad()
@@ -100,7 +99,7 @@ class MelodyLSTM(nn.Module):
             for gates in self.gates():
                 h = recurrence(gates, observation, h, kind)
             assert h is not None
-            return self.embedding.sums(observation, self.skip_table()), h
+            return self.embedding.sums(observation, self.skip_table(), True), h
         return self.plain_features(observation, kind)
 
     def plain_features(
@@ -164,7 +163,7 @@ class Player:
         kind: torch.dtype = torch.float32,
         values: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
-        """Fold the embedding into the weights.
+        """Fold the embedding into the weights; a model in training plays by compiled loops.
 
         Args:
             model: the policy.
@@ -173,6 +172,7 @@ class Player:
                 anything does.
         """
         self.embedding, self.values = model.embedding, values
+        self.compiled = model.training and model.head.weight.device.type == "cpu"
         self.layers = [
             gates._replace(
                 hidden=gates.hidden.to(kind),
@@ -221,9 +221,9 @@ class Player:
         below: Tensor | None = None
         after = []
         for gates, (h, c) in zip(self.layers, state, strict=True):
-            new, below, c = cell(gates, observation, below, h, c)
+            new, below, c = cell(gates, observation, below, h, c, self.compiled)
             after.append((below, c))
-        logits = self.head(new) + self.embedding.sums(observation, self.skip)
+        logits = self.head(new) + self.embedding.sums(observation, self.skip, self.compiled)
         values = self.values(observation, new) if self.values else None
         return logits, values, tuple(after)
 
