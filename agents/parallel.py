@@ -59,7 +59,10 @@ class Team:
         self.rank, self.size, self.device = rank, size, device
         self._store = store
         self._turns = 0
-        self._asked = self._at_once = self._over = False
+        # One tensor for all words: Gloo's threads may hold it for a while, and where they hold the
+        # last reference when Python ends, the process aborts.
+        self._words = torch.zeros(size, dtype=torch.int64)
+        self._asked = self._at_once = self._over = self._lost = False
 
     @property
     def leads(self) -> bool:
@@ -176,10 +179,9 @@ class Team:
         if word == FAILED and self._store is not None:
             with suppress(RuntimeError):  # the others then hear that it failed, but not why
                 self._store.set(f"failed/{self.rank}", why)
-        words = torch.zeros(self.size, dtype=torch.int64)
-        words[self.rank] = word
-        self._reduce(words)
-        heard = words.tolist()
+        self._words.zero_()[self.rank] = word
+        self._reduce(self._words)
+        heard = self._words.tolist()
         if FAILED in heard:
             self._over = True
             first = heard.index(FAILED)
@@ -192,15 +194,15 @@ class Team:
         try:
             dist.all_reduce(tensor)
         except RuntimeError as error:
-            self._over = True
+            self._over = self._lost = True
+            why = "another process of the run has ended without a word (killed, or out of memory?)."
             if "timed out" in str(error).lower():
-                raise PeerError(
+                why = (
                     f"the other processes did not answer for {_timeout()} seconds; "
                     f"MUSICGYM_TIMEOUT sets how many to wait."
-                ) from error
-            raise PeerError(
-                "another process of the run has ended without a word (killed, or out of memory?)."
-            ) from error
+                )
+            # Its frames would keep the group from being destroyed.
+            raise PeerError(why) from error.with_traceback(None)
 
     def _reason(self, rank: int) -> str:
         """Return why a process failed, in its own words."""
@@ -265,11 +267,14 @@ def join(device: str = "cpu") -> Iterator[Team]:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             replaced[number] = signal.signal(number, team._stop)
-    with team.together():
-        yield team
-    # After an error neither comes: torchrun ends all processes when the first has ended, and this
-    # one may still be writing; and NCCL would wait for sums that never come.
-    dist.destroy_process_group()
+    try:
+        with team.together():
+            yield team
+    finally:
+        if device == "cpu" or not team._lost:  # NCCL would wait for a sum that never comes
+            dist.destroy_process_group()
+    # Not after an error: torchrun ends all processes when the first has ended, and this one may
+    # still have something to say.
     for number, handler in replaced.items():
         signal.signal(number, handler)
 
