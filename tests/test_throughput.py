@@ -41,7 +41,6 @@ ROW = Row("compiled, compact x 4,096", "CartPoleVectorEnv", turns(6e7, 8e7), tur
 MISSED = Row("PPO float32, 64 envs", "sb3 RecurrentPPO", turns(2e3), turns(1e3), 2.5)
 ALONE = Row("tensor, captured x 65,536", ours=turns(3e9), target=1e9, clock="wall")
 ABSENT = replace(MISSED, theirs=(), absent="not installed: No module named 'sb3_contrib'" * 3)
-NO_PEERS = Foreign(["/no/such/python"])
 
 
 # --- turns ---------------------------------------------------------------------------------------
