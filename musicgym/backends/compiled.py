@@ -23,7 +23,7 @@ from musicgym.files import cache_folder, write_whole
 from musicgym.reward import Reward
 from musicgym.threads import in_pieces
 
-from .batch import COLUMNS, Batch, Outcome, Start, width, write_masks
+from .batch import COLUMNS, Batch, Outcome, Start, width
 from .scalar import TABLES, starts
 from .source import Inliner, reset_outputs, step_outputs
 
@@ -73,20 +73,23 @@ class Compiled:
     ) -> None:
         """Play one step of the active episodes, or of all."""
         idle = () if active is None else np.flatnonzero(~active)
+        if len(idle) == len(actions):
+            for row in (out.reward, out.done, *out.raw):
+                row.fill(0)
+            return
         kept = [column[idle] for column in batch.state] if len(idle) else []
         own_weights = weights.ndim == 2
         text, raw = self.texts[own_weights], out.raw
         codes = self._codes(out.observation)
         shares = [*np.ascontiguousarray(weights.T[: self.rules])] if own_weights else [weights]
         words = codes.view(np.int64).ravel()
-        written = (words, out.reward, *raw, out.done, batch.events)
+        written = (words, out.reward, *raw, out.done, batch.events, out.mask.ravel())
         arguments = (*batch.state, actions, *shares, *written, *self.tables)
 
         def play(first: int, last: int) -> None:
             self._run("step", text, arguments, first, last)
             if self.starts is not None:
                 self._unfold(codes, out.observation, first, last)
-            write_masks(out.mask[first:last], batch.state.ringing[first:last])
 
         in_pieces(play, len(actions))
         if len(idle):
@@ -188,9 +191,15 @@ def source(c: Constants, reward: Reward, sizes: dict[str, int], own_weights: boo
         *(f"{name}_[i] = {text}" for name, text in new if name != text),
     ]
     given = [f"weight{r}" for r in rules] if own_weights else ["weights"]
-    written = ["observation", "reward", *(f"raw{r}" for r in terms), "done", "events"]
+    written = ["observation", "reward", *(f"raw{r}" for r in terms), "done", "events", "mask"]
     before = [f"w{r} = weights[{r}]" for r in rules if not own_weights]
-    step = _kernel("step", [*columns, "actions", *given, *written, *TABLES], before, body)
+    masks = [
+        f"row = i * uint64({c.n_events})",
+        "mask[row] = ringing_[i]",
+        f"for j in range(uint64(1), uint64({c.n_events})):",
+        "    mask[row + j] = 1",
+    ]
+    step = _kernel("step", [*columns, "actions", *given, *written, *TABLES], before, body, masks)
     inliner = Inliner()
     out = reset_outputs(inliner, c)
     seen = [out["observation"][part] for part in sizes]
@@ -203,10 +212,12 @@ def source(c: Constants, reward: Reward, sizes: dict[str, int], own_weights: boo
     return f"{HEAD}{step}\n\n{_kernel('reset', arguments, [], body)}"
 
 
-def _kernel(name: str, arguments: list[str], before: list[str], body: list[str]) -> str:
-    """Return the source of a loop over episodes with the lines before it."""
-    # An unsigned index is never read from the end of an array.
-    lines = [*before, "for i in range(uint64(first), uint64(last)):", *(f"    {x}" for x in body)]
+def _kernel(name: str, arguments: list[str], before: list[str], *loops: list[str]) -> str:
+    """Return the source of loops over episodes with the lines before them."""
+    lines = list(before)
+    for body in filter(None, loops):
+        # An unsigned index is never read from the end of an array.
+        lines += ["for i in range(uint64(first), uint64(last)):", *(f"    {x}" for x in body)]
     return (
         "@njit(cache=CACHE, nogil=True, error_model='numpy', pipeline_class=NoAlias)\n"
         f"def {name}(first, last, {', '.join(arguments)}):\n"
