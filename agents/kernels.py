@@ -87,7 +87,8 @@ def _store(row: Numbers, bits: Numbers, numbers: Numbers) -> None:
 
 @_inlined
 def _row(k: int, seen: Numbers, starts: Numbers, most: Numbers, table: Numbers) -> Numbers:
-    return table[starts[k] + min(np.int64(seen[k]), most[k])]
+    row: Numbers = table[starts[k] + min(np.int64(seen[k]), most[k])]
+    return row
 
 
 @_inlined
