@@ -106,8 +106,12 @@ def learn_all(folder: Path, device: str = "cpu") -> None:
         torch.save(weights(held), folder / f"resumed {team.rank}.pt")
 
 
-def end_in_every_way(folder: Path) -> None:
-    """Be spoiled in the second process, in one way after the other; note how each process ends."""
+def learn_and_end_in_every_way(folder: Path) -> None:
+    """Learn each case; then be spoiled in the second process, in one way after the other.
+
+    Each process notes how it ends.
+    """
+    learn_all(folder)
     rank = int(os.environ["RANK"])
     update = ppo.update
     ends: dict[str, Any] = {}
@@ -121,9 +125,9 @@ def end_in_every_way(folder: Path) -> None:
         "stop": lambda: os.kill(os.getpid(), signal.SIGINT),
         "die": lambda: os._exit(9),
     }
+    os.environ["MASTER_PORT"], *ports = os.environ["PORTS"].split()
     obtain_and_stop(folder)
-    for way, ports in zip(ways, os.environ["PORTS"].split(), strict=True):
-        os.environ["MASTER_PORT"] = ports
+    for way, os.environ["MASTER_PORT"] in zip(ways, ports, strict=True):
 
         def spoiled(held: Learner, *given: Any, way: str = way) -> dict[str, Tensor]:
             if held.iteration == 2 and rank == 1:
@@ -176,7 +180,7 @@ def free_ports(count: int) -> list[str]:
 
 def launch(size: int, function: Callable[..., None], folder: Path, *more: str) -> list[int]:
     """Run a function of this file in several processes; return their exit codes."""
-    first, *rest = free_ports(5)  # a port for each team that the processes join in turn
+    first, *rest = free_ports(6)  # a port for each team that the processes join in turn
     shared = {
         **os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1",
         "MUSICGYM_CACHE": str(folder), "MUSICGYM_TIMEOUT": "60", "WORLD_SIZE": str(size),
@@ -203,6 +207,15 @@ def alone() -> dict[str, tuple[Weights, list[dict[str, Any]]]]:
         rows = figures_of(held)
         made[case] = (weights(held), rows)
     return made
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where two processes left what they learned, and how they ended."""
+    folder = tmp_path_factory.mktemp("two")
+    begin(folder)
+    assert launch(2, learn_and_end_in_every_way, folder) == [0, 9]
+    return folder
 
 
 def check_equal(folder: Path, size: int, alone: dict[str, Any]) -> None:
@@ -236,14 +249,19 @@ def begin(folder: Path) -> None:
 # The same run
 
 
-@pytest.mark.parametrize("size", [2, 3])
-def test_processes_learn_what_one_process_learns(
-    size: int, alone: dict[str, Any], tmp_path: Path
+# 5 melodies in 4 minibatches: in most gradient steps some process has no melody of its own.
+
+
+def test_two_processes_learn_what_one_process_learns(two: Path, alone: dict[str, Any]) -> None:
+    check_equal(two, 2, alone)
+
+
+def test_three_processes_learn_what_one_process_learns(
+    tmp_path: Path, alone: dict[str, Any]
 ) -> None:
-    # 5 melodies in 4 minibatches: in most gradient steps some process has no melody of its own.
     begin(tmp_path)
-    assert launch(size, learn_all, tmp_path) == [0] * size
-    check_equal(tmp_path, size, alone)
+    assert launch(3, learn_all, tmp_path) == [0, 0, 0]
+    check_equal(tmp_path, 3, alone)
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
@@ -284,59 +302,50 @@ def test_the_command_under_torchrun_trains_the_agent_of_one_process(
 # The same end
 
 
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return where two processes noted how they ended."""
-    folder = tmp_path_factory.mktemp("ended")
-    codes = launch(2, end_in_every_way, folder)
-    assert codes == [0, 9]
-    return folder
-
-
 def ends(folder: Path, way: str) -> list[list[Any]]:
     """Return each process's error, its message, the iteration, and whether nothing is spoiled."""
     held = [json.loads((folder / f"ends {rank}.json").read_text()) for rank in range(2)]
     return [end[way] for end in held if way in end]
 
 
-def test_where_one_process_fails_all_go_back_to_the_iteration_before(ended: Path) -> None:
-    other, own = ends(ended, "fail")
+def test_where_one_process_fails_all_go_back_to_the_iteration_before(two: Path) -> None:
+    other, own = ends(two, "fail")
     assert own == ["OSError", "process 1 has lost its way", 2, True]
     assert other == ["PeerError", "process 1 of 2 failed: process 1 has lost its way", 2, True]
 
 
-def test_where_one_process_is_asked_to_stop_all_stop_in_the_same_iteration(ended: Path) -> None:
-    assert ends(ended, "stop") == [["KeyboardInterrupt", "", 2, True]] * 2
+def test_where_one_process_is_asked_to_stop_all_stop_in_the_same_iteration(two: Path) -> None:
+    assert ends(two, "stop") == [["KeyboardInterrupt", "", 2, True]] * 2
 
 
-def test_where_one_process_dies_the_other_says_so_and_has_lost_nothing(ended: Path) -> None:
-    ((error, why, iteration, kept),) = ends(ended, "die")
+def test_where_one_process_dies_the_other_says_so_and_has_lost_nothing(two: Path) -> None:
+    ((error, why, iteration, kept),) = ends(two, "die")
     assert (error, iteration, kept) == ("PeerError", 2, True)
     assert "ended without a word" in why
 
 
 def test_what_was_stopped_goes_on_in_another_number_of_processes(
-    ended: Path, monkeypatch: pytest.MonkeyPatch
+    two: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stages = [json.loads((ended / f"stages {rank}.json").read_text()) for rank in range(2)]
+    stages = [json.loads((two / f"stages {rank}.json").read_text()) for rank in range(2)]
     assert stages == [["pretrain", "learn"], ["learn"]]  # the prior is made once
-    monkeypatch.setenv("MUSICGYM_CACHE", str(ended))
+    monkeypatch.setenv("MUSICGYM_CACHE", str(two))
     plain = ACMGConfig.envs
     monkeypatch.setattr(ACMGConfig, "envs", lambda *a, **k: plain(*a, **{**k, "backend": "arrays"}))
-    path = ended / "agent.safetensors"
+    path = two / "agent.safetensors"
     assert checkpoints.load(path, "acmg").facts["learner"] == {"iteration": 2}
 
     def silent(name: str, total: int) -> Any:
         return lambda figures: None
 
     rest, _ = obtain(AGENT, corpus(12), silent, path)
-    whole, _ = obtain(AGENT, corpus(12), silent, ended / "whole.safetensors")
+    whole, _ = obtain(AGENT, corpus(12), silent, two / "whole.safetensors")
     assert rest.learner and whole.learner and rest.finished
     assert distance(weights(rest.learner), weights(whole.learner)) < TOLERANCE
 
 
-def test_processes_that_would_train_different_agents_refuse(ended: Path) -> None:
-    for error, why, iteration, _ in ends(ended, "differ"):
+def test_processes_that_would_train_different_agents_refuse(two: Path) -> None:
+    for error, why, iteration, _ in ends(two, "differ"):
         assert (error, iteration) == ("ValueError", 0)
         assert "the agent is not the same in all processes" in why
 
@@ -359,13 +368,11 @@ def test_fewer_melodies_than_processes_are_refused() -> None:
 def test_environments_that_are_not_the_processs_part_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    team = Team(0, 2)
+    team, envs = Team(0, 2), vector_env(WHOLE)
     monkeypatch.setattr(team, "sum", lambda tensor: tensor + 9)
     monkeypatch.setattr(Team, "rows", lambda self, whole: range(whole // 2))
     with pytest.raises(ValueError, match=r"5 given, but process 0 of 2 plays 7 of 14"):
-        learner_of_five = vector_env(WHOLE)
-        model = actor_critic(learner_of_five.task)
-        Learner(model, [learner_of_five], PPOConfig(), ppo.update, team=team)
+        Learner(actor_critic(envs.task), [envs], PPOConfig(), ppo.update, team=team)
 
 
 def test_the_minibatches_of_the_processes_are_those_of_one() -> None:
