@@ -423,7 +423,9 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if type(error).__name__ != "PeerError":  # its module would load torch
+        from musicgym.agents.parallel import PeerError  # it loads torch: not before it is needed
+
+        if not isinstance(error, PeerError):
             raise
         _quit(f"{error} What was finished is kept: the same command goes on from there.", 1)
     except KeyboardInterrupt:

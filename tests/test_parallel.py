@@ -119,8 +119,9 @@ def learn_and_end_in_every_way(folder: Path) -> None:
     def fail() -> None:
         raise OSError("process 1 has lost its way")
 
-    ways: dict[str, Callable[[], None]] = {
+    ways: dict[str, Callable[[], float | None]] = {
         "differ": lambda: None,
+        "diverge": lambda: float("nan"),
         "fail": fail,
         "stop": lambda: os.kill(os.getpid(), signal.SIGINT),
         "die": lambda: os._exit(9),
@@ -130,9 +131,8 @@ def learn_and_end_in_every_way(folder: Path) -> None:
     for way, os.environ["MASTER_PORT"] in zip(ways, ports, strict=True):
 
         def spoiled(held: Learner, *given: Any, way: str = way) -> dict[str, Tensor]:
-            if held.iteration == 2 and rank == 1:
-                ways[way]()
-            return update(held, *given)
+            added = ways[way]() if held.iteration == 2 and rank == 1 else None
+            return {name: loss + (added or 0) for name, loss in update(held, *given).items()}
 
         before: list[Weights] = []
         try:
@@ -180,7 +180,7 @@ def free_ports(count: int) -> list[str]:
 
 def launch(size: int, function: Callable[..., None], folder: Path, *more: str) -> list[int]:
     """Run a function of this file in several processes; return their exit codes."""
-    first, *rest = free_ports(6)  # a port for each team that the processes join in turn
+    first, *rest = free_ports(7)  # a port for each team that the processes join in turn
     shared = {
         **os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1",
         "MUSICGYM_CACHE": str(folder), "MUSICGYM_TIMEOUT": "60", "WORLD_SIZE": str(size),
@@ -312,6 +312,12 @@ def test_where_one_process_fails_all_go_back_to_the_iteration_before(two: Path) 
     other, own = ends(two, "fail")
     assert own == ["OSError", "process 1 has lost its way", 2, True]
     assert other == ["PeerError", "process 1 of 2 failed: process 1 has lost its way", 2, True]
+
+
+def test_a_loss_that_is_not_finite_in_one_process_ends_the_iteration_in_all(two: Path) -> None:
+    for error, why, iteration, kept in ends(two, "diverge"):
+        assert (error, iteration, kept) == ("ValueError", 2, True)
+        assert "iteration 3 is not finite" in why
 
 
 def test_where_one_process_is_asked_to_stop_all_stop_in_the_same_iteration(two: Path) -> None:
