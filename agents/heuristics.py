@@ -40,15 +40,15 @@ class _Heuristic:
 
         Of two as near, the lower, or the one nearer the middle of the tessitura (`ties`).
         """
-        pitches = torch.arange(self.task.low, self.task.high + 1)
+        pitches = torch.arange(self.task.low, self.task.high + 1, device=to.device)
         middle = (pitches - self.middle).abs() if self.ties == "middle" else 0
         distance = 128 * (pitches - to[:, None]).abs() + middle + torch.where(allowed, 0, 1 << 20)
         return distance.argmin(-1) + FIRST_NOTE
 
-    def _classes(self, episodes: Episodes) -> Tensor:
+    def _classes(self, episodes: Episodes, device: torch.device) -> Tensor:
         """Return the pitch classes above the tonic (B, P) of the range's pitches."""
-        pitches = torch.arange(self.task.low, self.task.high + 1)
-        return (pitches - torch.from_numpy(episodes.tonic)[:, None]) % 12
+        pitches = torch.arange(self.task.low, self.task.high + 1, device=device)
+        return (pitches - torch.as_tensor(episodes.tonic).to(device)[:, None]) % 12
 
 
 class UniformRandom(_Heuristic):
@@ -56,7 +56,7 @@ class UniformRandom(_Heuristic):
 
     def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return equal logits (B, A)."""
-        return torch.zeros(len(observation), self.task.n_events), state
+        return observation.new_zeros(len(observation), self.task.n_events).float(), state
 
 
 class HeldTonic(_Heuristic):
@@ -66,10 +66,10 @@ class HeldTonic(_Heuristic):
         """Return the tonic at the first step, then holds."""
         episodes, step = state
         if step:
-            events = torch.zeros(len(observation), dtype=torch.int64)
+            events = torch.zeros(len(observation), dtype=torch.int64, device=observation.device)
         else:
-            middle = torch.full((len(observation),), self.middle)
-            events = self._nearest(self._classes(episodes) == 0, middle)
+            middle = torch.full((len(observation),), self.middle, device=observation.device)
+            events = self._nearest(self._classes(episodes, observation.device) == 0, middle)
         return self._one_hot(events), (episodes, step + 1)
 
 
@@ -91,8 +91,8 @@ class NearestChordTone(_Heuristic):
         last = observation[:, self.columns["pitch"]].long() - 1 + self.task.low
         ringing = observation[:, self.columns["ringing"]] > 0
         here = torch.where(ringing, last, self.middle)
-        mask = torch.from_numpy(episodes.masks[:, step])[:, None]
-        tones = (mask >> self._classes(episodes)) & 1 > 0
+        mask = torch.as_tensor(episodes.masks[:, step]).to(last.device)[:, None]
+        tones = (mask >> self._classes(episodes, last.device)) & 1 > 0
         events = self._nearest(tones, here)
         stay = ringing & ((events - FIRST_NOTE + self.task.low == last) | (mask[:, 0] == 0))
         return self._one_hot(torch.where(stay, 0, events)), (episodes, step + 1)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from small import actor_critic, vector_env
 
+from musicgym.agents.heuristics import HeldTonic, NearestChordTone, UniformRandom
 from musicgym.agents.policy import masked, ringing_column
 from musicgym.agents.rollout import Captured, Rollout, play
 
@@ -88,6 +89,13 @@ def test_a_rollout_on_tensors_is_that_of_the_arrays_event_for_event(
         one, two = getattr(arrays, name).float(), getattr(tensors, name).float()
         torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-6)
     assert (arrays.rewards != 0).any()
+
+
+@pytest.mark.parametrize("make", [UniformRandom, HeldTonic, NearestChordTone])
+def test_a_policy_without_learning_plays_the_same_on_tensors(make: Any) -> None:
+    one, two = (vector_env(SIZE, progression="random", backend=b) for b in ("arrays", "tensor"))
+    arrays, tensors = (play(envs, make(envs.task), seed=3) for envs in (one, two))
+    assert torch.equal(arrays.events, tensors.events)
 
 
 def test_the_environments_on_tensors_hold_the_melodies_that_were_played() -> None:
