@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from queue import SimpleQueue
 from threading import Lock, Thread
 
 from .processes import place
@@ -17,6 +18,8 @@ __all__ = ["in_pieces", "threads"]
 
 #: Batches of this size and above are cut into pieces.
 PIECES_FROM = 32_768
+#: At most one piece for so many: waking one more thread would take longer than it saves.
+SHARE = 4096
 #: The first piece is longer by this: the other threads wake meanwhile.
 HEAD_START = 4096
 
@@ -47,58 +50,70 @@ def _cores() -> int:
 def in_pieces(run: Callable[[int, int], None], size: int) -> None:
     """Call ``run(first, last)`` over 0 to `size`, a large size in pieces side by side.
 
-    The pieces run in threads of this process: `run` must release the GIL where its work is.
+    The pieces run in threads of this process: `run` must release the GIL where its work is. All of
+    them have ended when this returns or raises, after an interrupt too.
     """
-    count = threads() if size >= PIECES_FROM else 1
-    if count == 1:
+    count = min(threads(), size // SHARE) if size >= PIECES_FROM else 1
+    if count <= 1:
         run(0, size)
         return
     head = min(HEAD_START, size // count)
     edges = [0, *(head + (size - head) * i // count for i in range(1, count + 1))]
-    with _TURN:
-        others = _workers(count - 1, os.getpid())
-        for worker, first, last in zip(others, edges[1:], edges[2:], strict=False):
-            worker.start_on(run, first, last)
+    given: list[_Piece] = []
+    try:
+        for worker, first, last in zip(
+            _workers(count - 1, os.getpid()), edges[1:], edges[2:], strict=False
+        ):
+            piece = _Piece(run, first, last)
+            worker.pieces.put(piece)  # first: nobody would ever play what is not put
+            given.append(piece)
+        run(0, edges[1])
+    finally:
+        _wait(given)
+    for piece in given:
+        if piece.error is not None:
+            raise piece.error
+
+
+class _Piece:
+    """A piece of one call, with a lock of its own: what interrupts one call disturbs no other."""
+
+    def __init__(self, run: Callable[[int, int], None], first: int, last: int) -> None:
+        self.run, self.first, self.last = run, first, last
+        self.error: BaseException | None = None
+        self.running = Lock()
+        self.running.acquire()
+
+    def play(self) -> None:
         try:
-            run(0, edges[1])
-        finally:
-            failed = [error for worker in others if (error := worker.finish())]
-        for error in failed:
-            raise error
+            self.run(self.first, self.last)
+        except BaseException as error:
+            self.error = error
+        self.running.release()
+
+
+def _wait(pieces: list[_Piece]) -> None:
+    """Wait until all pieces have ended, and raise what interrupts only then."""
+    try:
+        for piece in pieces:
+            with piece.running:
+                pass
+    except BaseException:
+        _wait(pieces)
+        raise
 
 
 class _Worker(Thread):
-    """A thread that waits on a lock: half the time of an executor's queue and future."""
+    """A thread that plays pieces in turn: half the time of an executor's queue and future."""
 
     def __init__(self) -> None:
         super().__init__(name="musicgym", daemon=True)
-        self._go, self._done = Lock(), Lock()
-        self._go.acquire()
-        self._done.acquire()
+        self.pieces: SimpleQueue[_Piece] = SimpleQueue()
         self.start()
 
-    def start_on(self, run: Callable[[int, int], None], first: int, last: int) -> None:
-        self._job = run, first, last
-        self._go.release()
-
-    def finish(self) -> BaseException | None:
-        self._done.acquire()
-        return self._error
-
     def run(self) -> None:
-        while self._go.acquire():
-            run, first, last = self._job
-            self._error: BaseException | None = None
-            try:
-                run(first, last)
-            except BaseException as error:
-                self._error = error
-            del run, self._job  # nothing is kept alive until the next time
-            self._done.release()
-
-
-#: The workers serve one batch at a time.
-_TURN = Lock()
+        while True:
+            self.pieces.get().play()  # no name: nothing is kept alive until the next
 
 
 @cache

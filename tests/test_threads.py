@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from musicgym import threads
@@ -13,6 +19,7 @@ def test_pieces_cover_every_place_once(
     size: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "PIECES_FROM", 1)
+    monkeypatch.setattr(threads, "SHARE", 1)
     monkeypatch.setenv("MUSICGYM_THREADS", str(count))
     seen = [0] * size
 
@@ -28,6 +35,7 @@ def test_an_error_in_any_piece_is_raised_and_the_threads_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(threads, "PIECES_FROM", 1)
+    monkeypatch.setattr(threads, "SHARE", 1)
     monkeypatch.setenv("MUSICGYM_THREADS", "3")
 
     def fail(first: int, last: int) -> None:
@@ -38,6 +46,59 @@ def test_an_error_in_any_piece_is_raised_and_the_threads_go_on(
         with pytest.raises(ValueError, match="the last piece"):
             threads.in_pieces(fail, 30)
     threads.in_pieces(lambda first, last: None, 30)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of POSIX")
+@pytest.mark.parametrize("seconds", [0.0, 0.2], ids=["waiting", "working"])
+def test_an_interrupt_waits_for_all_pieces_and_the_threads_go_on(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUSICGYM_THREADS", "2")
+    size, ended = threads.PIECES_FROM, []
+
+    def run(first: int, last: int) -> None:
+        time.sleep(0.4 if first else seconds)
+        ended.append(last)
+
+    this = threading.get_ident()
+    alarm = threading.Timer(0.1, signal.pthread_kill, [this, signal.SIGINT])
+    alarm.start()
+    with pytest.raises(KeyboardInterrupt):
+        threads.in_pieces(run, size)
+    assert ended[-1] == size
+    alarm.join()
+    pieces: list[int] = []
+    threads.in_pieces(lambda first, last: pieces.append(last), size)
+    assert len(pieces) == 2
+
+
+def test_more_threads_than_a_batch_is_worth_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSICGYM_THREADS", "100000")
+    pieces: list[int] = []
+    threads.in_pieces(lambda first, last: pieces.append(last - first), threads.PIECES_FROM)
+    assert sum(pieces) == threads.PIECES_FROM
+    assert len(pieces) == threads.PIECES_FROM // threads.SHARE
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_two_threads_and_a_fork_may_run_large_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSICGYM_THREADS", "2")
+    size = threads.PIECES_FROM
+
+    def count() -> int:
+        seen: list[int] = []
+        for _ in range(20):
+            threads.in_pieces(lambda first, last: seen.append(last - first), size)
+        return sum(seen)
+
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(count) for _ in range(3)]
+        if hasattr(os, "fork"):  # while the threads are at it
+            child = os.fork()
+            if not child:
+                os._exit(0 if count() == 20 * size else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        assert [future.result() for future in futures] == [20 * size] * 3
 
 
 def test_small_batches_stay_on_the_calling_thread(monkeypatch: pytest.MonkeyPatch) -> None:
