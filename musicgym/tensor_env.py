@@ -132,6 +132,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
                 f"allowed{''.join(f', cuda:{n}' for n in range(count))}."
             )
 
+    @torch.inference_mode(False)  # what is changed in place must be writable outside it too
     def _allocate(self) -> None:
         size = self.num_envs
         self._keys = None
@@ -248,7 +249,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         if not some.all:
             assert self._state is not None
             state = chosen(some.mask, state, self._state)
-            observation = chosen(some.mask, observation, self._last)
+            observation = self.core.observe(state)
         self._state, self._last = state, observation
         if self.reward_timing != "dense":
             self._owed = self._owed.masked_fill(some.mask, 0.0)
@@ -365,6 +366,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
             event = torch.where(playing, event, self._events.gather(0, place)[0])
         self._events.scatter_(0, place, event[None])
 
+    @torch.no_grad()  # a learned term would keep the graphs of all steps
     def _hear(self, event: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
         """Let sequence terms hear a step; return raw values (B, K) and what they pay (B,)."""
         values = torch.zeros_like(self.raw, dtype=torch.float64)
@@ -554,11 +556,12 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         """Return copies of all that the rest of the episodes depends on, on the device."""
         if self._state is None:
             raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
-        tensors = (*self._state, self._events, self._keys, self._owed, self._last)
+        tensors = (*self._state, self._events, self._keys, self._owed)
         clock = self._clock if isinstance(self._clock, int) else self._clock.copy()
         copies = tuple(t.clone() for t in tensors)
         return (*copies, self.weights.copy(), clock, self._probabilities)
 
+    @torch.inference_mode(False)
     def set_state(self, state: tuple[Any, ...]) -> None:
         """Return to where `get_state` was called; only in the same environments or a copy of them.
 
@@ -566,8 +569,8 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         """
         n = len(State._fields)
         self._state = State(*(column.clone() for column in state[:n]))
-        self._events, self._keys, self._owed, self._last = (t.clone() for t in state[n : n + 4])
-        weights, clock, self._probabilities = state[n + 4 :]
+        self._events, self._keys, self._owed = (t.clone() for t in state[n : n + 3])
+        weights, clock, self._probabilities = state[n + 3 :]
         self.weights = weights.copy()
         self._clock = int(clock) if isinstance(clock, int) else clock.copy()
         self._device_weights = self._weights_on_device()

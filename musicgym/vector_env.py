@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from .backends.arrays import Arrays, rows, write_observation
 from .backends.batch import Batch, Core, Outcome, Start, new_batch, width, write_masks
 from .backends.source import InlineError
 from .dynamics import Episodes, State, episodes, with_row
@@ -71,6 +72,9 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         if not isinstance(num_envs, int) or num_envs < 1:
             raise ValueError(f"num_envs: {num_envs!r} is not a whole number of 1 or more.")
         check_word("backend", backend, BACKENDS)
+        if backend == "tensor" and type(self)._new_core is MelodyComposeVectorEnv._new_core:
+            raise ValueError("backend: 'tensor' is that of MelodyComposeTensorEnv; make a subclass "
+                             "of that one.")  # fmt: skip
         self.backend = backend
         if "execution" in arguments:
             raise ValueError("execution: only the backend 'tensor' has it.")
@@ -107,7 +111,6 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         num_envs = self.num_envs
         self._batch: Batch = new_batch(num_envs, self.task.steps)
         self._keys: npt.NDArray[np.int64] | None = None
-        self._done = np.zeros(num_envs, np.bool_)
         self._owed = np.zeros(num_envs)
         self._all = np.ones(num_envs, np.bool_)
         self._probabilities: npt.NDArray[np.float64] | None = None
@@ -158,8 +161,10 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
     def _begin(self, which: npt.NDArray[np.bool_], given: Options) -> Any:
         """Start the episodes of the mask; return the observations of all."""
         observation = self._blank()
-        if not which.all():
-            observation[:] = self._last
+        if not which.all():  # the others are seen as they stand
+            others = np.flatnonzero(~which)
+            state, flat = rows(self._batch.state, others), self.observation == "flat"
+            write_observation(self.constants, state, self.parts, flat, observation, others)
         self._start(which, given, observation)
         return observation
 
@@ -210,7 +215,6 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
                 row[drawn == m] = self._row(chords)
         tonic = np.full(size, given.tonic)
         self._core.reset(self._batch, which, Start(self._keys, row, tonic, mode), observation)
-        self._done = self._done & ~which
         self._owed[which] = 0.0
         for _, term in self._others:
             if isinstance(term, SequenceTerm):
@@ -225,7 +229,6 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
                 self._core.step(self._batch, column, which, self.weights, nothing)
                 self._pay_others(raw, which)
             np.copyto(observation, seen, where=which[:, None])
-        self._last = observation
 
     def _row(self, chords: tuple[list[int], list[int], list[int]]) -> int:
         place = tuple(map(tuple, chords))
@@ -255,7 +258,7 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(f"actions: {actions.dtype} {actions.shape} given, integers "
                              f"({self.num_envs},) expected.")  # fmt: skip
         actions = actions.astype(np.int64, copy=False)
-        finished = self._done
+        finished = self._batch.state.step >= self.task.steps
         any_finished = np.count_nonzero(finished) > 0
         if any_finished and self.autoreset_mode == AutoresetMode.DISABLED:
             raise gym.error.ResetNeeded(
@@ -278,11 +281,9 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         if any_finished:  # the others played, these start again
             self._restart(finished, observation)
             write_masks(masks, self._batch.state.ringing)
-        self._done = done
         infos = self._infos(raw, playing, done, masks)
         if self.autoreset_mode == AutoresetMode.SAME_STEP and np.count_nonzero(done):
             infos = self._same_step(observation, done, infos, raw)
-        self._last = observation
         return self._shaped(observation), reward, done, np.zeros(size, np.bool_), infos
 
     def _restart(self, which: npt.NDArray[np.bool_], observation: npt.NDArray[Any]) -> None:
@@ -419,9 +420,8 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         """Return copies of all that the rest of the episodes depends on."""
         if self._keys is None:
             raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
-        arrays = [*self._batch.state, self._batch.events, self._keys, self._done, self._owed]
-        arrays += [self.weights, self._last]
-        return (*(a.copy() for a in arrays), self._probabilities)
+        arrays = [*self._batch.state, self._batch.events, self._keys, self._owed]
+        return (*(a.copy() for a in (*arrays, self.weights)), self._probabilities)
 
     def set_state(self, state: tuple[Any, ...]) -> None:
         """Return to where `get_state` was called; only in the same environments or a copy of them.
@@ -432,9 +432,7 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         for column, value in zip(self._batch.state, state[:n], strict=True):
             column[:] = value
         self._batch.events[:] = state[n]
-        self._keys, self._done, self._owed, self.weights, self._last = (
-            a.copy() for a in state[n + 1 : -1]
-        )
+        self._keys, self._owed, self.weights = (a.copy() for a in state[n + 1 : -1])
         for _, term in self._others:
             if isinstance(term, SequenceTerm):
                 term.begin(self.episodes(), self._all)
@@ -454,8 +452,6 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
 
 def _core(env: MelodyComposeVectorEnv) -> Core:
     """Return the core of the backend; NumPy where a rule cannot be compiled, with a warning."""
-    from .backends.arrays import Arrays
-
     arguments = (env.constants, env.reward, env.parts, env.observation == "flat")
     if env.backend != "arrays":
         from .backends.compiled import Compiled

@@ -550,6 +550,41 @@ def test_outputs_are_fresh_tensors_every_step() -> None:
         same(ours, plain_all(theirs))
 
 
+def test_inference_mode_may_be_entered_and_left_between_any_two_calls() -> None:
+    envs = make()
+    for inference in (True, False, True, False):
+        with torch.inference_mode(inference):
+            options = {"progression": "IV V" if inference else "ii V", "events": [20]}
+            envs.reset(seed=0, options=options)
+            envs.step([20] * SIZE)
+        with torch.inference_mode(not inference):
+            envs.set_state(envs.get_state())
+            envs.reset(options={"progression": "V IV" if inference else "V ii"})
+        envs.step([20] * SIZE)
+    with torch.inference_mode():
+        envs = make()
+    envs.reset(seed=0)
+    envs.step([20] * SIZE)
+
+
+class Learned(SequenceTerm):
+    """Pays by a parameter."""
+
+    def begin(self, episodes: Any, which: Array) -> None:
+        self.weight = torch.ones((), requires_grad=True)
+
+    def pay(self, events: Array) -> Array:
+        return events * self.weight
+
+
+def test_rewards_of_a_learned_term_carry_no_graph() -> None:
+    envs = make(rewards={f"{__name__}:Learned": 1.0}, reward_timing="end")
+    envs.reset(seed=0)
+    for _ in range(3):
+        reward = envs.step([20] * SIZE)[1]
+    assert not (reward.requires_grad or envs.raw.requires_grad or envs._owed.requires_grad)
+
+
 def test_the_environment_is_made_anew_from_its_specification() -> None:
     envs = make(execution="eager", device="cpu", autoreset_mode="SameStep")
     spec = EnvSpec.from_json(envs.spec.to_json())

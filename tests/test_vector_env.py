@@ -14,6 +14,7 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from playing import equal, random_events, spelt
 from test_env import IDS, RISING
 
+from musicgym.backends import compiled
 from musicgym.dynamics import Moment
 from musicgym.env import MelodyComposeEnv
 from musicgym.reward import Rule
@@ -341,6 +342,44 @@ def test_outputs_are_fresh_arrays_every_step() -> None:
         kept.append(envs.step(actions))
         copies.append(copy.deepcopy(kept[-1]))
     equal(kept, copies)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("backend", [*BACKENDS, "tensor"])
+def test_writing_over_what_a_step_gave_changes_nothing_later(backend: str, mode: str) -> None:
+    envs, twin = (make(backend=backend, autoreset_mode=mode) for _ in range(2))
+    envs.reset(seed=0), twin.reset(seed=0)
+    first, *rest = events(5)
+    twin.step(first)
+    observation, reward, terminated, truncated, infos = envs.step(first)
+    observation[:], reward[:], terminated[:], truncated[:] = 7, 7.0, True, True
+    infos["action_mask"][:], infos["reward_terms"]["repetition"][:] = 7, 7.0
+    options = {"reset_mask": np.array([True, False, True, False, False])}
+    assert str(envs.reset(options=options)) == str(twin.reset(options=options))
+    for actions in rest:
+        assert str(envs.step(actions)) == str(twin.step(actions))
+
+
+def test_columns_of_a_table_and_arrays_that_are_only_read_compile_nothing() -> None:
+    envs = make(backend="compiled")
+    envs.reset(seed=0)
+    envs.step(events(1)[0])
+    kernels = compiled._load(envs._core.texts[0])
+    known = len(kernels.step.signatures), len(kernels.reset.signatures)
+    table = np.zeros((SIZE, 2), np.int64)
+    read = np.broadcast_to(np.int64(3), SIZE)
+    envs.step(table[:, 0]), envs.step(read)
+    envs.reset(options={"reset_mask": table[:, 1] == 0})
+    envs.reset(options={"reset_mask": np.broadcast_to(np.True_, SIZE)})
+    assert (len(kernels.step.signatures), len(kernels.reset.signatures)) == known
+
+
+def test_a_subclass_of_the_numpy_environment_refuses_the_tensor_backend() -> None:
+    class Own(MelodyComposeVectorEnv):
+        pass
+
+    with pytest.raises(ValueError, match="MelodyComposeTensorEnv"):
+        Own(2, "tensor")
 
 
 def test_a_batch_without_a_seed_is_drawn() -> None:

@@ -14,7 +14,7 @@ from musicgym.reward import Reward, Rule
 
 from .batch import Batch, Outcome, Start, write_masks
 
-__all__ = ["Arrays"]
+__all__ = ["Arrays", "rows", "write_observation"]
 
 
 class Arrays:
@@ -40,7 +40,7 @@ class Arrays:
         some = np.arange(len(actions)) if active is None else np.flatnonzero(active)
         for row in (out.reward, out.done, *out.raw):
             row.fill(0)
-        state = _rows(batch.state, some)
+        state = rows(batch.state, some)
         m = moment(self.c, state, actions[some])
         weights = weights if weights.ndim == 1 else weights[some].T
         total: Any = np.zeros(len(some))
@@ -52,7 +52,7 @@ class Arrays:
         out.reward[some] = total
         out.done[some] = terminal(self.c, after)
         batch.events[state.step, some] = m.event
-        self._write(batch, some, after, out.observation)
+        self._keep(batch, some, after, out.observation)
         write_masks(out.mask, batch.state.ringing)
 
     def reset(
@@ -66,23 +66,35 @@ class Arrays:
         some = np.flatnonzero(which)
         key, row, tonic, mode = (column[some] for column in start)
         state = initial(self.c, key, row, tonic, mode, chance_at(key, 0))
-        self._write(batch, some, state, observation)
+        self._keep(batch, some, state, observation)
 
-    def _write(
+    def _keep(
         self, batch: Batch, some: npt.NDArray[np.intp], state: State, observation: npt.NDArray[Any]
     ) -> None:
         for column, value in zip(batch.state, state, strict=True):
             column[some] = value
-        seen = observe(self.c, state)
-        begin = 0
-        if self.flat:
-            observation[some] = 0
-        for j, (part, size) in enumerate(self.sizes.items()):
-            if self.flat:
-                observation[some, begin + getattr(seen, part)] = 1
-            else:
-                observation[some, j] = getattr(seen, part)
-            begin += size
+        write_observation(self.c, state, self.sizes, self.flat, observation, some)
+
+
+def write_observation(
+    c: Constants,
+    state: State,
+    sizes: dict[str, int],
+    flat: bool,
+    observation: npt.NDArray[Any],
+    some: npt.NDArray[np.intp],
+) -> None:
+    """Write what is seen in states (N,), int64, into these N rows of an observation."""
+    seen = observe(c, state)
+    begin = 0
+    if flat:
+        observation[some] = 0
+    for j, (part, size) in enumerate(sizes.items()):
+        if flat:
+            observation[some, begin + getattr(seen, part)] = 1
+        else:
+            observation[some, j] = getattr(seen, part)
+        begin += size
 
 
 def judge(rule: Rule, m: Moment) -> Any:
@@ -100,6 +112,6 @@ def judge(rule: Rule, m: Moment) -> Any:
         ) from error
 
 
-def _rows(state: State, some: npt.NDArray[np.intp]) -> State:
+def rows(state: State, some: npt.NDArray[np.intp]) -> State:
     """Return the rows of the columns, the integers as int64 so that arithmetic is exact."""
     return State(*(c[some] if c.dtype == np.bool_ else c[some].astype(np.int64) for c in state))

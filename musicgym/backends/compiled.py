@@ -78,6 +78,7 @@ class Compiled:
                 row.fill(0)
             return
         kept = [column[idle] for column in batch.state] if len(idle) else []
+        actions = _own(actions)
         own_weights = weights.ndim == 2
         text, raw = self.texts[own_weights], out.raw
         codes = self._codes(out.observation)
@@ -110,7 +111,7 @@ class Compiled:
         """Start the episodes of the mask and write their observations."""
         codes = self._codes(observation)
         words = codes.view(np.int64).ravel()
-        arguments = (*batch.state, which, *start, words, *self.tables)
+        arguments = (*batch.state, _own(which), *start, words, *self.tables)
         self._run("reset", self.texts[0], arguments, 0, len(which))
         if self.starts is not None:
             seen = np.empty_like(observation)
@@ -128,6 +129,11 @@ class Compiled:
     ) -> None:
         """Write the one-hot of the parts of a piece of the batch."""
         self._run("one_hot", self.texts[0], (codes, self.starts, observation), first, last)
+
+
+def _own(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a user's column as the kernels know it: numba compiles for each other kind anew."""
+    return column if column.flags.carray else column.copy()
 
 
 #: What stands before the kernels: arrays that never overlap let LLVM reorder reads and writes.

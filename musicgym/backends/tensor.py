@@ -77,6 +77,7 @@ class TensorCore:
         self.tables = 0  # rows of chords that the tables on the device have room for
         self.use(c)
 
+    @torch.inference_mode(False)  # tables that grow in place, in or out of that mode
     def use(self, c: Constants) -> None:
         """Take constants with longer chord tables.
 
@@ -102,7 +103,11 @@ class TensorCore:
         A row, tonic or mode is int64 (B,) or one integer for all; below 0 it is drawn from the key.
         """
         state = narrow(initial(self.c, key, row, tonic, mode, chance_at(key, 0)))
-        return state, self._observe(wide(state), len(key))
+        return state, self.observe(state)
+
+    def observe(self, state: State) -> Tensor:
+        """Return the observation (B, F) of states: uint8, or float32 where it is the flat one."""
+        return self._observe(wide(state), len(state.key))
 
     def step(
         self, state: State, actions: Tensor, weights: Tensor, probabilities: Tensor | None = None
@@ -264,6 +269,7 @@ def _unrolled(step: Any, state: State, actions: Tensor, weights: Tensor, judged:
 class _Graph:
     """What is captured in a CUDA graph, which holds the state from one replay to the next."""
 
+    @torch.inference_mode(False)  # buffers that are written in or out of that mode
     def __init__(self, run: Any, state: State, given: tuple[Tensor | None, ...]) -> None:
         self.run, self.device = run, state.key.device
         self.state = State(*(column.clone() for column in state))
