@@ -144,7 +144,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         self._probabilities = None
         # Steps composed: one number while all environments move together, else one each.
         self._clock: int | npt.NDArray[np.int64] = 0
-        self.raw = torch.zeros((size, len(self.reward.names)), device=self.device)
+        self.raw = self._zeros(size, len(self.reward.names))
         self._plain = read_options(None, self.task)
 
     def _new_core(self) -> TensorCore:
@@ -280,7 +280,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         """
         if self._state is None:
             raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
-        actions = self._on_device(actions)
+        actions = self._on_device(actions, self.num_envs)
         clock, end = self._clock, self.task.steps
         over = np.asarray(clock) == end
         if over.any() and self.autoreset_mode == AutoresetMode.DISABLED:
@@ -290,8 +290,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         size = self.num_envs
         if over.all():  # all start again
             finished, active = self._every(), self._none()
-            reward = torch.zeros(size, device=self.device)
-            self.raw = torch.zeros((size, len(self._names)), device=self.device)
+            reward, self.raw = self._zeros(size), self._zeros(size, len(self._names))
             done = finished.mask ^ True
             self._probabilities = None
             self._restart(finished)
@@ -313,16 +312,19 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         truncated = torch.zeros(size, dtype=torch.bool, device=self.device)
         return self._shaped(self._last), reward, done, truncated, infos
 
-    def _on_device(self, actions: Any) -> Tensor:
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.float32, device=self.device)
+
+    def _on_device(self, actions: Any, *shape: int) -> Tensor:
         given = actions if isinstance(actions, Tensor) else np.asarray(actions)
         whole = (
             not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
             if isinstance(given, Tensor)
             else given.dtype.kind in "iu"
         )
-        if not whole or tuple(given.shape) != (self.num_envs,):
+        if not whole or tuple(given.shape) != shape:
             raise ValueError(f"actions: {given.dtype} {tuple(given.shape)} given, integers "
-                             f"({self.num_envs},) expected.")  # fmt: skip
+                             f"{shape} expected.")  # fmt: skip
         if not isinstance(given, Tensor):
             given = torch.from_numpy(given.astype(np.int64))
         return given.to(self.device)
@@ -519,7 +521,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         """Play t events in each environment, as one CUDA graph where the execution is captured.
 
         Args:
-            actions: integers (t, B) on the device.
+            actions: integers (t, B).
 
         Returns:
             The last state and what each step gave, stacked: (t, B, ...); the rewards as `step`
@@ -527,10 +529,11 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
             the next ones.
 
         Raises:
-            ValueError: see `put`.
+            ValueError: the actions are not integers (t, B), or see `put`.
         """
         self._check_together(len(actions))
         assert self._state is not None
+        actions = self._on_device(actions, len(actions), self.num_envs)
         played = self._execute.steps(self._state, actions, self._device_weights)
         reward, raw = self.put(
             played.state, played.observation[-1], played.event, played.reward, played.raw

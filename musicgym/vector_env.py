@@ -152,8 +152,8 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
             raise gym.error.ResetNeeded("no melody is begun: call reset() without a mask first.")
         weights = read_weights(given.weights or {}, self._names, self.weights, self.num_envs)
         super().reset(seed=seed if isinstance(seed, int) else None)
-        self.weights, self._probabilities = weights, None
         self._keys = self._new_keys(seed, which)
+        self.weights, self._probabilities = weights, None
         observation = self._begin(which, given)
         infos = self._infos(None, which)
         return self._shaped(observation), infos

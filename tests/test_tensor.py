@@ -567,6 +567,29 @@ def test_inference_mode_may_be_entered_and_left_between_any_two_calls() -> None:
     envs.step([20] * SIZE)
 
 
+def test_rewards_are_float32_whatever_torchs_default_is() -> None:
+    envs = make()
+    torch.set_default_dtype(torch.float64)
+    try:
+        envs.reset(seed=0)
+        for actions in events(10):
+            observation, reward = envs.step(actions)[:2]
+            assert reward.dtype == envs.raw.dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, SIZE)), np.zeros((2, 4), int), np.zeros(2, int)])
+def test_many_steps_take_whole_numbers_of_every_environment(wrong: np.ndarray) -> None:
+    envs = make()
+    envs.reset(seed=0)
+    for given in (wrong, torch.from_numpy(wrong)):
+        with pytest.raises(ValueError, match=r"actions: .* integers \(2, 5\) expected"):
+            envs.step_many(given)
+    played = envs.step_many(np.full((2, SIZE), 20))
+    assert played.event.tolist() == [[20] * SIZE] * 2
+
+
 class Learned(SequenceTerm):
     """Pays by a parameter."""
 

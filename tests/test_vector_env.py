@@ -239,6 +239,16 @@ def test_a_wrong_option_raises_an_error_and_changes_nothing(
     equal(before, envs.get_state())
 
 
+@pytest.mark.parametrize("backend", ["arrays", "tensor"])
+def test_wrong_seeds_raise_an_error_and_change_nothing(backend: str) -> None:
+    envs = make(backend=backend)
+    envs.reset(seed=0)
+    before = envs.get_state()
+    with pytest.raises(ValueError, match="2 seeds given for 5"):
+        envs.reset(seed=[1, 2], options={"weights": {"repetition": 9.0}})
+    assert str(envs.get_state()) == str(before)
+
+
 # --- Policy terms and sequence terms -----------------------------------------------------------
 
 
