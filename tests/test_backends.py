@@ -244,6 +244,7 @@ def test_a_large_batch_in_pieces_gives_the_same(
     reward = load({"chord_tone": 1.0, "octave_leap": 0.5}, TASK.steps)
     serial = batch_rollout(Arrays, TASK, reward, flat)
     monkeypatch.setattr(threads, "PIECES_FROM", SIZE)
+    monkeypatch.setattr(threads, "SHARE", 1)
     monkeypatch.setenv("MUSICGYM_THREADS", "3")
     same(serial, batch_rollout(Compiled, TASK, reward, flat))
 
