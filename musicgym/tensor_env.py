@@ -217,6 +217,9 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         every = bool(which.all())
         some = Some(torch.from_numpy(which).to(self.device), True, every)
         self._set_clock(which, 0)
+        if not every:  # the others are seen as they stand: the last observation is the user's
+            assert self._state is not None
+            self._last = self.core.observe(self._state)
         self._start_on_device(some, given)
         if given.events is not None:
             opening = torch.from_numpy(given.events).to(self.device)
@@ -249,7 +252,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
         if not some.all:
             assert self._state is not None
             state = chosen(some.mask, state, self._state)
-            observation = self.core.observe(state)
+            observation = chosen(some.mask, observation, self._last)
         self._state, self._last = state, observation
         if self.reward_timing != "dense":
             self._owed = self._owed.masked_fill(some.mask, 0.0)
