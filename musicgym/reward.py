@@ -32,7 +32,12 @@ SCORINGS = ("time", "onset", "literal")
 
 @dataclass(frozen=True)
 class Rule:
-    """A term that judges one moment: pure, without memory, the same text on every backend."""
+    """A term that judges one moment: pure, without memory, the same text on every backend.
+
+    Flags are joined by ``&``, ``|`` and ``^``, and counted as ``where(flag, 1, 0)``. With
+    ``backend="tensor"`` a whole number times a decimal is float32: compare whole numbers, as in
+    ``m.interval > 3``.
+    """
 
     #: Reading of the median tone that the rule needs, or None (see `Readings.median`).
     median_reading: ClassVar[str | None] = None

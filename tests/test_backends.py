@@ -419,6 +419,19 @@ def test_a_rule_that_cannot_be_inlined_is_called_plainly_with_a_warning_and_pays
         Compiled(c, reward, sizes, False)
 
 
+class Counting(Rule):
+    """Counts flags: 2 in Python where an array says True."""
+
+    def __call__(self, m: Moment) -> Array:
+        return m.struck + m.strong
+
+
+def test_the_sum_of_two_flags_is_refused_with_what_to_write() -> None:
+    reward = load({f"{__name__}:Counting": 1.0}, TASK.steps)
+    with pytest.raises(InlineError, match=r"Counting.*write where\(flag, 1, 0\)"):
+        Compiled(constants(TASK, reward.readings), reward, layout(TASK), False)
+
+
 # --- What the inliner allows -------------------------------------------------------------------
 
 

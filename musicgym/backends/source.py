@@ -167,6 +167,11 @@ class Inliner:
             return eval(text)  # two literals of our own source
         if issubclass(kind, ast.cmpop):
             return self._name(text, Flag)
+        if kind in (ast.Add, ast.Sub) and isinstance(left, Flag) and isinstance(right, Flag):
+            raise InlineError(
+                f"{body.__qualname__}: the sum of two flags is a number in Python and a flag in "
+                f"arrays; write where(flag, 1, 0)"
+            )
         if kind in _LAZY and isinstance(left, Flag | bool) and isinstance(right, Flag | bool):
             if self.lazy:
                 text = f"{_source(left)} {_LAZY[kind]} {_source(right)}"
