@@ -25,11 +25,23 @@ class Place(NamedTuple):
 
 
 def place() -> Place:
-    """Return this process's place; it is alone where no launcher says how to find the others."""
+    """Return this process's place; it is alone where no launcher says how to find the others.
+
+    Raises:
+        ValueError: a launcher's variable is not a whole number in its range.
+    """
     given = os.environ
     if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= given.keys():
         return Place()
-    rank, size = int(given["RANK"]), int(given["WORLD_SIZE"])
-    return Place(
-        rank, size, int(given.get("LOCAL_RANK", rank)), int(given.get("LOCAL_WORLD_SIZE", size))
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    rank, size, local_rank, local_size = (
+        given.get(name, given[names[i % 2]]) for i, name in enumerate(names)
     )
+    try:
+        found = Place(int(rank), int(size), int(local_rank), int(local_size))
+    except ValueError:
+        found = Place(-1)
+    if not (0 <= found.rank < found.size and 0 <= found.local_rank < found.local_size):
+        told = ", ".join(f"{name}={given.get(name)!r}" for name in names)
+        raise ValueError(f"torchrun's variables do not name a place: {told}.")
+    return found

@@ -62,7 +62,8 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
     by itself which are finished. Actions from the host (NumPy, lists) are taken and cost one copy,
     as does a ``reset_mask`` that is a tensor. Terms get tensors: `PolicyTerm.judge` float64
     (B, A), `SequenceTerm.begin` and `pay` bool and int64 (B,). The values of probabilities given as
-    tensors are not checked. The spaces describe arrays; ``contains`` of a tensor is False.
+    tensors are not checked. The spaces describe arrays: ``contains`` of a tensor is False, and
+    Gymnasium's wrappers that compute with NumPy do not work on tensors.
 
     **Memory**: an environment keeps 19 bytes of state, 8 of its key, T of events, 4 K of raw values
     and its last observation (15 bytes where it is compact): 138 at T = 64 steps and K = 8 terms.

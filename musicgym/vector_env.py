@@ -43,7 +43,8 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         arguments: those of `MelodyComposeEnv`.
 
     Weights in ``options["weights"]`` may be arrays (B,). ``infos["reward_terms"]`` are views of one
-    fresh array (B, K).
+    fresh array (B, K). Compact observations are (B, F) views of rows that are padded to a multiple
+    of eight bytes; ``.copy()`` makes one that is contiguous.
 
     >>> envs = gym.make_vec("MelodyCompose-v0", num_envs=3, bars=4, backend="arrays")
     >>> observations, infos = envs.reset(seed=1)

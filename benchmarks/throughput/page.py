@@ -41,6 +41,21 @@ gcc -shared -fPIC -O2 -flto -fwrapv -DPLATFORM_DESKTOP -Wno-implicit-function-de
 A peer that is not installed gives a row that says so.
 """
 
+#: What stands at the end while no GPU was measured.
+NO_GPU = """## On a GPU
+
+Nothing here was measured on one: none could be had. What is ready for it:
+
+```sh
+pytest tests/test_tensor.py tests/test_rollout.py tests/test_parallel.py
+musicgym bench env --device cuda --out docs/results      # aim: 1 G steps a second at 65,536
+musicgym bench train --device cuda --out docs/results    # aim: 3 M frames a second, LSTM 256
+musicgym train ppo --device cuda --rewards acmg --no-pretrained --num-envs 16384 \\
+  --model.shared --model.actor.hidden 256 --ppo.total-steps 1000000000 --ppo.precision bfloat16 \\
+  --ppo.kl.beta 0 --ppo.kl.target None --log runs/gpu --out acmg-gpu.safetensors
+```
+"""
+
 #: What stands before each run's table.
 ABOUT = {
     "env": """## Environments
@@ -57,7 +72,12 @@ One shared LSTM with linear heads, rollouts of 64 steps, four epochs of four min
 three iterations to warm up. The peers' LSTM reads the one-hot observation; ours reads an embedding
 as wide as itself, which costs more arithmetic, and adds a skip connection. The CleanRL-style loop
 ([its text](../../benchmarks/throughput/cleanrl_style.py)) plays our own vector environment, so
-that only the training loop differs; RecurrentPPO plays as many single ones.""",
+that only the training loop differs; RecurrentPPO plays as many single ones.
+
+float32 and bfloat16 learn alike, and so do the compiled and the tensor environment
+(`python -m musicgym.benchmarks.precision_curves`; three seeds of each, two widths):
+
+![Return against steps for float32 and bfloat16](precision-curves.png)""",
     "sample": """## Composing
 
 Steps a second of composing with a policy, environments included: `play` with Melody_LSTM, the same
@@ -82,6 +102,8 @@ def page(runs: Sequence[tuple[Run, str]]) -> str:
                 names = ", ".join(f"{name} ({why})" for name, why in figure["absent"].items())
                 parts.append(f"Not measured: {names}.")
         parts.append(f"```\n{table}\n```")
+    if all(run.machine["device"] == "cpu" for run, _ in runs):
+        parts.append(NO_GPU)
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

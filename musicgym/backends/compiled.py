@@ -46,7 +46,8 @@ class Compiled:
         self.use(c)
         self.rules, self.parts = len(reward.rules), len(sizes)
         self.starts = np.array(starts(sizes)) if flat else None
-        self.texts = [source(c, reward, sizes, own_weights) for own_weights in (False, True)]
+        self._given = c, reward, sizes
+        self.texts = {False: source(*self._given, own_weights=False)}
 
     def use(self, c: Constants) -> None:
         """Take constants with longer chord tables."""
@@ -80,6 +81,8 @@ class Compiled:
         kept = [column[idle] for column in batch.state] if len(idle) else []
         actions = _own(actions)
         own_weights = weights.ndim == 2
+        if own_weights not in self.texts:
+            self.texts[own_weights] = source(*self._given, own_weights=own_weights)
         text, raw = self.texts[own_weights], out.raw
         codes = self._codes(out.observation)
         shares = [*np.ascontiguousarray(weights.T[: self.rules])] if own_weights else [weights]
@@ -112,7 +115,7 @@ class Compiled:
         codes = self._codes(observation)
         words = codes.view(np.int64).ravel()
         arguments = (*batch.state, _own(which), *start, words, *self.tables)
-        self._run("reset", self.texts[0], arguments, 0, len(which))
+        self._run("reset", self.texts[False], arguments, 0, len(which))
         if self.starts is not None:
             seen = np.empty_like(observation)
             self._unfold(codes, seen, 0, len(which))
@@ -128,7 +131,7 @@ class Compiled:
         self, codes: npt.NDArray[np.uint8], observation: npt.NDArray[Any], first: int, last: int
     ) -> None:
         """Write the one-hot of the parts of a piece of the batch."""
-        self._run("one_hot", self.texts[0], (codes, self.starts, observation), first, last)
+        self._run("one_hot", self.texts[False], (codes, self.starts, observation), first, last)
 
 
 def _own(column: npt.NDArray[Any]) -> npt.NDArray[Any]:

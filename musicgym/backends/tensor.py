@@ -200,21 +200,18 @@ class Execution:
         """Play one step (see `TensorCore.step`)."""
         return self._run(False, state, actions, weights, probabilities)
 
-    def steps(
-        self, state: State, actions: Tensor, weights: Tensor, probabilities: Tensor | None = None
-    ) -> Played:
+    def steps(self, state: State, actions: Tensor, weights: Tensor) -> Played:
         """Play t steps; captured they are one CUDA graph.
 
         Args:
             state: columns (B,).
             actions: integers (t, B), t at least 1.
             weights: float64 (K,) or (B, K).
-            probabilities: (t, B, A), or None.
 
         Returns:
             The last state; the other fields are stacked over the steps: (t, B, ...).
         """
-        return self._run(True, state, actions, weights, probabilities)
+        return self._run(True, state, actions, weights)
 
     @torch.no_grad()
     def _run(self, many: bool, state: State, *given: Tensor | None) -> Played:
@@ -256,11 +253,11 @@ def _compiled(core: TensorCore) -> Any:
     return torch.compile(own, fullgraph=True, dynamic=False)
 
 
-def _unrolled(step: Any, state: State, actions: Tensor, weights: Tensor, judged: Any) -> Played:
+def _unrolled(step: Any, state: State, actions: Tensor, weights: Tensor) -> Played:
     """Play the steps of actions (t, B) one after the other."""
     told = []
-    for t, events in enumerate(actions.unbind(0)):
-        played = step(state, events, weights, None if judged is None else judged[t])
+    for events in actions.unbind(0):
+        played = step(state, events, weights)
         state = played.state
         told.append(played[1:])
     return Played(state, *(torch.stack(parts) for parts in zip(*told, strict=True)))
