@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicgym.backends.tensor import Played
+from musicgym.backends.tensor import CAPTURES, Played
 from musicgym.dynamics import Episodes, State
 from musicgym.options import read_options
 from musicgym.reward import PolicyTerm
@@ -254,7 +254,7 @@ class Captured:
         chance: Tensor, carried: LSTMState,
     ) -> tuple[Steps, State, Tensor]:  # fmt: skip
         """Play (see `play_tensors`); the first call captures."""
-        given = [*begun.state, *begun[1:], chance, *player.tensors]
+        given = _changing(begun, chance, carried, player)
         kind = (envs.core.tables, manner, *((x.shape, x.dtype) for x in given))
         if kind != self._kind and not self._failed:
             try:
@@ -269,18 +269,30 @@ class Captured:
         return self._replay(given)
 
 
+def _changing(begun: Begun, chance: Tensor, carried: LSTMState, player: Player) -> list[Tensor]:
+    """Return the tensors that change from one rollout to the next."""
+    return [
+        *begun.state,
+        *begun[1:],
+        chance,
+        *(x for pair in carried for x in pair),
+        *player.tensors,
+    ]
+
+
 def _capture(
     envs: MelodyComposeTensorEnv, manner: Manner, player: Player, begun: Begun, chance: Tensor,
     carried: LSTMState,
 ) -> Callable[[list[Tensor]], tuple[Steps, State, Tensor]]:  # fmt: skip
-    """Return a function of the tensors that change from one rollout to the next."""
-    if chance.device.type != "cuda":
+    """Return a function of the tensors that change (see `_changing`)."""
+    if chance.device.type not in CAPTURES:
         raise RuntimeError(f"{chance.device} has no CUDA graphs")
     # The graph reads its own tensors; the critic's and the head's weights change in place.
     own = player.copied()
     state = State(*(column.clone() for column in begun.state))
     start = Begun(state, begun.observation.clone(), begun.weights.clone())
     chance = chance.clone()
+    carried = tuple((h.clone(), c.clone()) for h, c in carried)
 
     def run() -> tuple[Steps, State, Tensor]:
         return play_tensors(envs.stepper, manner, own, start, chance, carried)
@@ -295,7 +307,7 @@ def _capture(
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             out = run()
-    held = [*start.state, *start[1:], chance, *own.tensors]
+    held = _changing(start, chance, carried, own)
 
     def replay(given: list[Tensor]) -> tuple[Steps, State, Tensor]:
         for to, value in zip(held, given, strict=True):

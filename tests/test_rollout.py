@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from small import actor_critic, vector_env
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from musicgym.agents.heuristics import HeldTonic, NearestChordTone, UniformRandom
+from musicgym.agents.melody_lstm import Player
 from musicgym.agents.policy import masked, ringing_column
 from musicgym.agents.rollout import Captured, Rollout, play
 
@@ -129,6 +135,57 @@ def test_a_rollout_that_cannot_be_captured_is_played_and_says_so_once() -> None:
         warnings.simplefilter("error")
         again = play(envs, model.prepared(), seed=3, judge=True, captured=captured)
     assert torch.equal(plain.events, first.events) and torch.equal(plain.events, again.events)
+
+
+class Tape(TorchDispatchMode):
+    """Stands for a CUDA graph: what it records it does again, from and to the same tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.calls.append((func, args, kwargs or {}, out))
+        return out
+
+    def replay(self) -> None:
+        for func, args, kwargs, out in self.calls:
+            for to, value in zip(tree_leaves(out), tree_leaves(func(*args, **kwargs)), strict=True):
+                if isinstance(to, Tensor) and to.data_ptr() != value.data_ptr():
+                    to.copy_(value)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_graph_reads_nothing_that_is_gone_after_its_capture(
+    layers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    for name, stands in {
+        "CUDAGraph": Tape, "graph": lambda tape: tape, "Stream": lambda: stream,
+        "current_stream": lambda: stream, "stream": nullcontext, "device": nullcontext,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, stands)
+    monkeypatch.setattr("musicgym.agents.rollout.CAPTURES", ("cpu",))
+    envs = vector_env(SIZE, backend="tensor", progression="random")
+    model, captured = actor_critic(envs.task, layers=layers), Captured()
+    begin, given = Player.initial_state, []
+
+    def noted(player: Player, episodes: Any) -> Any:
+        given.append(begin(player, episodes))
+        return given[-1]
+
+    monkeypatch.setattr(Player, "initial_state", noted)
+    for seed in (1, 2, 3):
+        one = play(envs, model.prepared(), seed, judge=True)
+        two = play(envs, model.prepared(), seed, judge=True, captured=captured)
+        assert torch.equal(one.events, two.events) and torch.equal(one.logits, two.logits)
+        with torch.no_grad():
+            for tensor in [
+                *model.parameters(),
+                *(x for state in given for hc in state for x in hc),
+            ]:
+                tensor.add_(0.1 * torch.randn_like(tensor))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
