@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.backends import cudnn
 
 from musicgym.vector_env import MelodyComposeVectorEnv
 
@@ -173,9 +174,11 @@ class Learner:
         """
         tensors, numbers = self.state()
         before = {name: value.clone() for name, value in tensors.items()}
-        products = torch.get_float32_matmul_precision()
-        if self.config.precision == "tf32":
+        rounded = self.config.precision == "tf32"
+        products, recurrent = torch.get_float32_matmul_precision(), cudnn.allow_tf32
+        if rounded:
             torch.set_float32_matmul_precision("high")
+        cudnn.allow_tf32 = rounded  # cuDNN's LSTM would round unasked, the rollout's products not
         try:
             return self._iterate()
         except BaseException:
@@ -183,6 +186,7 @@ class Learner:
             raise
         finally:
             torch.set_float32_matmul_precision(products)
+            cudnn.allow_tf32 = recurrent
 
     def _iterate(self) -> dict[str, Any]:
         start = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 import torch
 from small import actor_critic, vector_env
 from torch import Tensor
+from torch.backends import cudnn
 
 from musicgym.agents import a2c, ppo
 from musicgym.agents.configs import A2CConfig, KLConfig, LearningConfig, PPOConfig
 from musicgym.agents.learning import Batch, Learner, Losses
 from musicgym.agents.rollout import play
+from musicgym.tensor_env import MelodyComposeTensorEnv
 
 ITERATION = 64 * 8  # environments x steps
 
@@ -258,16 +261,37 @@ def test_in_bfloat16_the_first_ratio_is_1_too() -> None:
     assert float(again.policy.detach()) < 1e-3
 
 
-def test_tf32_is_asked_for_in_a_step_only() -> None:
-    before, during = torch.get_float32_matmul_precision(), []
-    held = learner(PPOConfig(precision="tf32"))
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+def test_tf32_is_asked_for_in_a_step_only(precision: str) -> None:
+    def asked() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), cudnn.allow_tf32
+
+    before, during = asked(), []
+    held = learner(PPOConfig(precision=precision))
     descend = held.descend
     held.descend = lambda *given: (  # type: ignore[method-assign]
-        during.append(torch.get_float32_matmul_precision()) or descend(*given)
+        during.append(asked()) or descend(*given)
     )
     held.step()
-    assert set(during) == {"high"}
-    assert torch.get_float32_matmul_precision() == before
+    assert set(during) == {("high", True) if precision == "tf32" else ("highest", False)}
+    assert asked() == before
+
+
+def test_an_iteration_looks_at_the_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A "meta" tensor has no values, so whatever the host asks of it fails.
+    monkeypatch.setattr(MelodyComposeTensorEnv, "_check_device", lambda *_: None)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(torch.optim, "Adam", lambda p, **_: torch.optim.SGD(p, lr=1e-3))
+    looks: list[Tensor] = []
+    monkeypatch.setattr(Tensor, "tolist", lambda t: looks.append(t) or [0.5] * len(t))
+    envs = vector_env(8, backend="tensor", device="meta", rewards="acmg")
+    model = actor_critic(envs.task).to("meta")
+    prior = copy.deepcopy(model.actor)
+    for update, config in ((ppo.update, PPOConfig), (a2c.update, A2CConfig)):
+        looks.clear()
+        kl = KLConfig(beta=0.5, target=0.1)
+        figures = Learner(model, [envs], config(kl=kl), update, prior).step()
+        assert len(looks) == 1 and figures["kl"] == 0.5
 
 
 def test_learning_on_tensors_is_learning_on_arrays() -> None:
