@@ -307,6 +307,17 @@ def test_a_form_that_this_machine_lacks_is_a_row_that_says_so() -> None:
     assert len(rows) == 4 and all(row.absent.startswith("not here: device") for row in rows)
 
 
+def test_a_form_that_falls_back_is_not_measured_under_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("musicgym.backends.tensor._compiled", lambda core: core.step)
+    with (
+        pytest.warns(UserWarning, match="no CUDA graphs"),
+        pytest.raises(RuntimeError, match="^a step runs compiled, not captured"),
+    ):
+        environments.tensor_steps(4, execution="captured")
+
+
 def test_the_rows_of_a_gpu_can_be_tried_on_the_cpu() -> None:
     (row,) = gpu.gpu_training("cpu", 1, sizes=(4,), hidden=8)[:1]
     assert row.clock == "wall" and row.target == 3e6

@@ -241,6 +241,7 @@ def tensor_steps(
 
     Raises:
         ValueError: the backend or the device is not there.
+        RuntimeError: a step cannot run so here, and fell back to a slower way.
     """
     import torch
 
@@ -271,6 +272,8 @@ def tensor_steps(
 
     measure = timed(block, clock, within=one_thread)
     measure(0.0)  # what is compiled is compiled now
+    if envs.execution != execution:
+        raise RuntimeError(f"a step runs {envs.execution}, not {execution}.")
     return measure
 
 
