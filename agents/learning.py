@@ -118,7 +118,15 @@ class Learner:
             )
         self.share = own / self.whole
         if self.config.kl.beta > 0 and self.prior is None:
-            raise ValueError("kl.beta is above 0, but there is no prior to stay close to.")
+            raise ValueError(
+                "kl.beta is above 0, but there is no prior to stay close to; give a prior, or a "
+                "kl.beta of 0 and a kl.target of None."
+            )
+        if self._seed(self.iterations) >= 2**63:
+            raise ValueError(
+                f"seed: {self.config.seed!r} is too large for {self.whole} melodies an iteration; "
+                f"give one below {2**62 // (1_000_003 * self.whole)}."
+            )
         self.optimiser = torch.optim.Adam(
             self.model.parameters(), lr=self.config.learning_rate, eps=1e-5, fused=True
         )
@@ -150,6 +158,10 @@ class Learner:
     def iterations(self) -> int:
         """Iterations of the whole run."""
         return math.ceil(self.config.total_steps / self.steps_per_iteration)
+
+    def _seed(self, iteration: int) -> int:
+        """Return the seed of an iteration's first melody; the others follow it."""
+        return (self.config.seed * 1_000_003 + iteration) * self.whole
 
     def learn(self, report: Report = lambda _: None) -> None:
         """Train to the end of the run, from wherever it stands."""
@@ -192,7 +204,7 @@ class Learner:
         start = time.perf_counter()
         i, place = self.iteration, self.iteration % len(self.envs)
         envs = self.envs[place]
-        seed = (self.config.seed * 1_000_003 + i) * self.whole
+        seed = self._seed(i)
         share = i / self.iterations
         rate = self.config.learning_rate * (0.51 + 0.49 * math.cos(math.pi * share))
         for group in self.optimiser.param_groups:

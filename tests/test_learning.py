@@ -172,8 +172,14 @@ def test_the_kl_to_come_is_taken_from_the_reward_of_each_step() -> None:
 def test_a_price_on_leaving_the_prior_needs_a_prior() -> None:
     held = learner()
     config = replace(held.config, kl=KLConfig(beta=1.0))
-    with pytest.raises(ValueError, match="no prior"):
+    with pytest.raises(ValueError, match=r"no prior.* a kl\.target of None"):
         Learner(held.model, held.envs, config, ppo.update)
+
+
+def test_a_seed_that_is_too_large_for_the_melodies_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"^seed: 1000000000000 .* 64 melodies.* below 72057\d+"):
+        learner(PPOConfig(seed=10**12))
+    learner(PPOConfig(seed=72057 * 10**6)).step()
 
 
 # Learning
