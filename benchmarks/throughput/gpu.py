@@ -7,7 +7,7 @@ from typing import Any
 
 from .environments import tensor_steps
 from .rows import Row
-from .training import HIDDEN, has_precision, ours
+from .training import HIDDEN, ONE_ITERATION, PRECISIONS, WARMUPS, ours
 from .turns import Measure, take_turns
 
 __all__ = ["gpu_environments", "gpu_training"]
@@ -51,11 +51,11 @@ def gpu_training(
     """
     makers: dict[str, Callable[[], Measure]] = {}
     for size in sizes:
-        for precision in ("float32", "bfloat16") if has_precision() else ("float32",):
+        for precision in PRECISIONS:
             makers[f"PPO {precision}, {size:,} envs"] = lambda n=size, p=precision: ours(  # type: ignore[misc]
                 hidden, n, p, device, "wall", "tensor"
             )
-    return _alone(makers, FRAMES, 1e-9, repeats, 3)
+    return _alone(makers, FRAMES, ONE_ITERATION, repeats, WARMUPS)
 
 
 def _alone(

@@ -8,7 +8,6 @@ skip connection and for judging the policy (Eq. 9-10); the peers' LSTM reads the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "HIDDEN",
     "cleanrl_style",
-    "has_precision",
     "network",
     "ours",
     "recurrent_ppo",
@@ -33,6 +31,8 @@ __all__ = [
 
 HIDDEN = 256
 EPOCHS, MINIBATCHES = 4, 4
+#: Ours are measured in each of them.
+PRECISIONS = ("float32", "bfloat16")
 ID = "MelodyCompose-v0"
 #: Iterations before the first that counts.
 WARMUPS = 3
@@ -64,8 +64,7 @@ def training(
         }
         if size == min(sizes):
             peers["sb3 RecurrentPPO"] = (recurrent_ppo, least_recurrent)
-        precisions = ("float32", "bfloat16") if has_precision() else ("float32",)
-        sides = {p: ours(hidden, size, p) for p in precisions}
+        sides = {p: ours(hidden, size, p) for p in PRECISIONS}
         absent: dict[str, str] = {}
         for peer, (make, _) in peers.items():
             try:
@@ -77,7 +76,7 @@ def training(
                 sides, ONE_ITERATION, repeats, WARMUPS, f"LSTM-{hidden}, {size:,} envs"
             )
         for peer, (_, target) in peers.items():
-            for precision in precisions:
+            for precision in PRECISIONS:
                 name = f"PPO {precision}, {size:,} envs"
                 if peer in absent:
                     rows.append(
@@ -86,13 +85,6 @@ def training(
                 else:
                     rows.append(compare(name, peer, turns, precision, peer, target))
     return rows
-
-
-def has_precision() -> bool:
-    """Return whether the learner can compute in bfloat16."""
-    from musicgym.agents.configs import PPOConfig
-
-    return "precision" in {f.name for f in fields(PPOConfig)}
 
 
 def ours(
@@ -127,8 +119,9 @@ def ours(
         ID, num_envs=num_envs, observation="compact", autoreset_mode="Disabled", **where
     )
     model = network(hidden).to(device)
-    more: dict[str, Any] = {"precision": precision} if has_precision() else {}
-    config = PPOConfig(total_steps=10**9, epochs=EPOCHS, minibatches=MINIBATCHES, **more)
+    config = PPOConfig(
+        total_steps=10**9, epochs=EPOCHS, minibatches=MINIBATCHES, precision=precision
+    )
     learner = Learner(model, [envs], config, update)
 
     def iteration() -> int:
