@@ -187,10 +187,12 @@ class Learner:
         tensors, numbers = self.state()
         before = {name: value.clone() for name, value in tensors.items()}
         rounded = self.config.precision == "tf32"
-        products, recurrent = torch.get_float32_matmul_precision(), cudnn.allow_tf32
+        products = torch.get_float32_matmul_precision()
+        recurrent = cudnn.is_available() and cudnn.allow_tf32
         if rounded:
             torch.set_float32_matmul_precision("high")
-        cudnn.allow_tf32 = rounded  # cuDNN's LSTM would round unasked, the rollout's products not
+        if cudnn.is_available():  # its LSTM would round unasked, the rollout's products would not
+            cudnn.allow_tf32 = rounded
         try:
             return self._iterate()
         except BaseException:
@@ -198,7 +200,8 @@ class Learner:
             raise
         finally:
             torch.set_float32_matmul_precision(products)
-            cudnn.allow_tf32 = recurrent
+            if cudnn.is_available():
+                cudnn.allow_tf32 = recurrent
 
     def _iterate(self) -> dict[str, Any]:
         start = time.perf_counter()

@@ -79,13 +79,17 @@ def test_before_a_step_the_ratio_is_1_and_the_losses_are_those_of_the_rollout() 
 
 
 def test_the_total_loss_weighs_its_parts() -> None:
-    held = learner(PPOConfig(value_weight=0.25, entropy_weight=0.5, max_grad_norm=1e9))
+    kl = KLConfig(beta=1.0)
+    held = learner(PPOConfig(value_weight=0.25, entropy_weight=0.5, max_grad_norm=1e9, kl=kl))
+    with torch.no_grad():
+        held.model.actor.head.weight.add_(0.3 * torch.randn_like(held.model.actor.head.weight))
     batch, _ = held.price(play(held.envs[0], held.model.actor, seed=1))
 
     def parts() -> Losses:
         return held.losses(batch, lambda log_p: a2c.policy_gradient(log_p, batch.advantage))
 
     losses = parts()
+    assert losses.kl > 0.01
     total = losses.policy + 0.25 * losses.value - 0.5 * losses.entropy + 2.0 * losses.kl
     expected = torch.autograd.grad(total, list(held.model.parameters()), allow_unused=True)
     held.descend(parts(), kl_weight=torch.tensor(2.0))
@@ -268,7 +272,9 @@ def test_in_bfloat16_the_first_ratio_is_1_too() -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
-def test_tf32_is_asked_for_in_a_step_only(precision: str) -> None:
+def test_tf32_is_asked_for_in_a_step_only(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cudnn, "is_available", lambda: True)
+
     def asked() -> tuple[str, bool]:
         return torch.get_float32_matmul_precision(), cudnn.allow_tf32
 
