@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -76,6 +77,11 @@ class ACMGConfig:
     model: ActorCriticConfig = field(default_factory=ActorCriticConfig)
     pretraining: PretrainConfig | None = field(default_factory=PretrainConfig)
     learning: LearningConfig = DEFAULT_LEARNING
+
+    def __post_init__(self) -> None:
+        """Check the number of environments; the rest is checked where it is used."""
+        if self.num_envs < 1:
+            raise ValueError(f"num_envs: {self.num_envs!r} is not 1 or more.")
 
     @property
     def algorithm(self) -> str:
@@ -343,8 +349,8 @@ class ACMG:
 
 def check_device(device: str) -> str:
     """Return the device, or raise a ValueError where torch does not have it."""
-    if device != "cpu" and not device.startswith("cuda"):
-        raise ValueError(f"device: {device!r} is not one of cpu, cuda.")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise ValueError(f"device: {device!r} is not one of cpu, cuda, cuda:0, ...")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device: {device!r} was asked for, but torch sees no GPU here; use cpu.")
     return device

@@ -113,7 +113,7 @@ class KLConfig:
     """The price of leaving the prior.
 
     Attributes:
-        beta: reward taken for each nat of KL a step; 0 leaves the prior out.
+        beta: reward taken for each nat of KL a step; at 0 the KL is reported only.
         target: nats a step that beta is adapted to; None keeps beta fixed.
     """
 
@@ -124,7 +124,7 @@ class KLConfig:
         """Check the ranges."""
         if not (math.isfinite(self.beta) and self.beta >= 0):
             raise ValueError(f"kl.beta: {self.beta!r} is not 0 or more.")
-        if self.target is not None and not (self.target > 0 and self.beta > 0):
+        if self.target is not None and not (0 < self.target < math.inf and self.beta > 0):
             raise ValueError("kl.target: it must be above 0, with a kl.beta above 0 to start from.")
 
 

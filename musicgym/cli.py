@@ -21,6 +21,7 @@ from musicgym.agents.configs import (
     A2CConfig,
     ActorCriticConfig,
     KLConfig,
+    LearningConfig,
     PPOConfig,
     PretrainConfig,
 )
@@ -188,7 +189,7 @@ class Train(Training):
         num_envs: melodies an iteration, over all processes.
         out: where to write the agent; the library by default.
         log: folder for TensorBoard; none by default.
-        pretrained: start from Melody_LSTM; random weights otherwise.
+        pretrained: start from Melody_LSTM and stay near it; otherwise random weights and no KL.
         model: the sizes of actor and critic.
         prior: how Melody_LSTM is pretrained.
         ppo: PPO's settings.
@@ -215,7 +216,9 @@ class Train(Training):
         given["pretraining"] = self.prior if self.pretrained else None
         if self.num_envs is not None or self.algorithm == "a2c":
             given["num_envs"] = 16 if self.num_envs is None else self.num_envs
-        learning = self.ppo if self.algorithm == "ppo" else self.a2c
+        learning: LearningConfig = self.ppo if self.algorithm == "ppo" else self.a2c
+        if not self.pretrained:
+            learning = replace(learning, kl=KLConfig())
         config = self.config(rewards=self.rewards, learning=learning, **given)
         with join(self.device) as team:
             size = len(team.rows(config.num_envs))

@@ -52,7 +52,7 @@ musicgym bench env --device cuda --out docs/results      # aim: 1 G steps a seco
 musicgym bench train --device cuda --out docs/results    # aim: 3 M frames a second, LSTM 256
 musicgym train ppo --device cuda --rewards acmg --no-pretrained --num-envs 16384 \\
   --model.shared --model.actor.hidden 256 --ppo.total-steps 1000000000 --ppo.precision bfloat16 \\
-  --ppo.kl.beta 0 --ppo.kl.target None --log runs/gpu --out acmg-gpu.safetensors
+  --log runs/gpu --out acmg-gpu.safetensors
 ```
 """
 

@@ -95,20 +95,23 @@ def _limits(what: str, rows: list[Row], device: str) -> dict[str, Any]:
 
     with on_threads(1), few_threads():
         found = peaks(device)
+    flops: dict[str, float] = {}
     if what == "env":
-        parts: dict[str, Any] = bytes_a_step(real=8 if device == "cpu" else 4)
         kinds = {"compiled, compact": "copy B/s", "tensor": "copy B/s"}
     else:
-        parts = flop_a_frame(network(), EPOCHS)
+        flops = flop_a_frame(network(), EPOCHS)
         kinds = {f"PPO {p}": f"{p} FLOP/s" for p in ("float32", "bfloat16")}
     uses, seen = [], set()
     for row in rows:
         of = next((of for start, of in kinds.items() if row.name.startswith(start)), None)
         if of and row.ours and row.name not in seen and "of ours" not in row.peer:
             rate = middle(row.ours, row.clock)
-            uses.append({"what": row.name, "rate": rate, "each": sum(parts.values()), "of": of})
+            tensor, episodes = row.name.startswith("tensor"), "episodes" in row.name
+            parts = flops or bytes_a_step(4 if tensor else 8, masks=not episodes)
+            each = sum(parts.values())
+            uses.append({"what": row.name, "rate": rate, "each": each, "parts": parts, "of": of})
             seen.add(row.name)
-    return {"peaks": found, "each": parts, "uses": uses}
+    return {"peaks": found, "uses": uses}
 
 
 def _device_name(device: str) -> str:

@@ -114,6 +114,9 @@ def test_a_users_mistake_ends_with_code_2_and_a_sentence(agent, tmp_path, capsys
         ("--ppo.clip", "-1"),
         ("--ppo.entropy-weight", "nan"),
         ("--ppo.seed", "-1"),
+        ("--ppo.precision", "float8"),
+        ("--ppo.kl.target", "inf"),
+        ("--num-envs", "0"),
         ("--prior.batch", "0"),
         ("--model.actor.layers", "0"),
     ],
@@ -121,7 +124,15 @@ def test_a_users_mistake_ends_with_code_2_and_a_sentence(agent, tmp_path, capsys
 def test_a_setting_out_of_range_ends_with_code_2_and_its_name(setting, value, tmp_path, capsys):
     assert run("train", "ppo", setting, value, "--out", str(tmp_path / "a.safetensors")) == 2
     said = capsys.readouterr().err
-    assert setting.rpartition(".")[2].replace("-", "_") in said and "Traceback" not in said
+    assert setting.rpartition(".")[2].strip("-").replace("-", "_") in said
+    assert "Traceback" not in said
+
+
+def test_without_pretraining_there_is_no_prior_to_stay_near(chorales, tmp_path):
+    path = tmp_path / "a.safetensors"
+    assert run("train", "ppo", *TINY, "--no-pretrained", "--out", str(path)) == 0
+    made = ACMG.load(path)
+    assert made.prior is None and made.config.learning.kl.beta == 0
 
 
 def test_a_folder_that_cannot_be_written_shows_before_the_training(chorales, tmp_path, capsys):
