@@ -25,7 +25,7 @@ Stage = Callable[[str, int], Report]  # a stage's name and length -> where to re
 def prior_path(config: ACMGConfig, fingerprint: str) -> Path:
     """Return where the pretrained prior of a configuration is kept."""
     learning, model = LearningConfig(), ActorCriticConfig(config.model.actor)
-    bare = replace(config, rewards="", progressions=(), num_envs=0, learning=learning, model=model)
+    bare = replace(config, rewards="", progressions=(), num_envs=1, learning=learning, model=model)
     return _path("prior", config, bare.to_json() + fingerprint)
 
 
