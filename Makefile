@@ -48,7 +48,8 @@ format: $(VENV)/.dev  ## Put imports and lines into shape
 
 test-oldest: $(OLDEST)/.dev  ## Run the environment's tests with gymnasium 1.2, in a .venv-oldest of its own
 	@$(OLDEST)/bin/python -c 'import gymnasium; print("gymnasium", gymnasium.__version__)'
-	@$(OLDEST)/bin/pytest -n $(WORKERS) tests/test_env.py tests/test_vector_env.py tests/test_properties.py
+	@$(OLDEST)/bin/pytest -n $(WORKERS) tests/test_env.py tests/test_vector_env.py \
+		tests/test_tensor.py tests/test_properties.py
 
 clean:  ## Remove the virtual environments and all caches in this folder; out/ stays
 	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
