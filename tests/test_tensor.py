@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -44,6 +46,9 @@ TASK: dict[str, Any] = {
 }  # fmt: skip
 RISING, PEAKED = f"{__name__}:Rising", f"{__name__}:Peaked"
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+COMPILER = pytest.mark.skipif(
+    shutil.which(os.environ.get("CXX", "g++")) is None, reason="torch.compile needs a C++ compiler"
+)
 
 
 class Rising(SequenceTerm):
@@ -307,6 +312,7 @@ def test_new_chords_are_equal_when_the_tables_have_grown() -> None:
 # --- Ways to run -------------------------------------------------------------------------------
 
 
+@COMPILER
 @pytest.mark.filterwarnings("ignore:.torch.jit")
 def test_compiled_steps_are_equal() -> None:
     with warnings.catch_warnings():
