@@ -112,7 +112,7 @@ def _add_to_rows(
     seen: Numbers, starts: Numbers, most: Numbers, table: Numbers, what: Numbers
 ) -> None:
     for k in range(len(seen)):
-        row = table[starts[k] + min(np.int64(seen[k]), most[k])]
+        row = _row(k, seen, starts, most, table)
         for j in range(len(what)):
             row[j] += what[j]
 

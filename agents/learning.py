@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple
@@ -81,6 +82,23 @@ class Losses(NamedTuple):
 #: Takes the learner, its batch, and a seed for the order of the episodes; returns what to add, over
 #: the processes, to the mean losses ().
 Update = Callable[["Learner", Batch, int], dict[str, Tensor]]
+
+
+@contextmanager
+def _rounding(to_tf32: bool) -> Iterator[None]:
+    """Let a GPU round the inputs of float32 products to TF32, or nowhere."""
+    products = torch.get_float32_matmul_precision()
+    recurrent = cudnn.is_available() and cudnn.allow_tf32
+    if to_tf32:
+        torch.set_float32_matmul_precision("high")
+    if cudnn.is_available():  # its LSTM would round unasked, the rollout's products would not
+        cudnn.allow_tf32 = to_tf32
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        if cudnn.is_available():
+            cudnn.allow_tf32 = recurrent
 
 
 @dataclass
@@ -186,22 +204,12 @@ class Learner:
         """
         tensors, numbers = self.state()
         before = {name: value.clone() for name, value in tensors.items()}
-        rounded = self.config.precision == "tf32"
-        products = torch.get_float32_matmul_precision()
-        recurrent = cudnn.is_available() and cudnn.allow_tf32
-        if rounded:
-            torch.set_float32_matmul_precision("high")
-        if cudnn.is_available():  # its LSTM would round unasked, the rollout's products would not
-            cudnn.allow_tf32 = rounded
         try:
-            return self._iterate()
+            with _rounding(self.config.precision == "tf32"):
+                return self._iterate()
         except BaseException:
             self.restore(before, numbers)
             raise
-        finally:
-            torch.set_float32_matmul_precision(products)
-            if cudnn.is_available():
-                cudnn.allow_tf32 = recurrent
 
     def _iterate(self) -> dict[str, Any]:
         start = time.perf_counter()

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -93,6 +92,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
             Default: compiled on CUDA, eager on the CPU, where ``backend="compiled"`` is faster.
         arguments: those of `MelodyComposeVectorEnv`.
 
+    >>> import gymnasium as gym
     >>> envs = gym.make_vec("MelodyCompose-v0", num_envs=3, bars=4, backend="tensor")
     >>> observations, infos = envs.reset(seed=1)
     >>> observations, rewards, *_ = envs.step(torch.tensor([26, 1, 30]))
@@ -282,15 +282,12 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
             gymnasium.error.ResetNeeded: an episode was never begun, or is finished and autoreset is
                 disabled.
         """
-        if self._state is None:
-            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+        self._check_begun()
+        assert self._state is not None
         actions = self._on_device(actions, self.num_envs)
         clock, end = self._clock, self.task.steps
         over = np.asarray(clock) == end
-        if over.any() and self.autoreset_mode == AutoresetMode.DISABLED:
-            raise gym.error.ResetNeeded(
-                "a melody is finished: reset it with options={'reset_mask': mask}."
-            )
+        self._check_unfinished(bool(over.any()))
         size = self.num_envs
         if over.all():  # all start again
             finished, active = self._every(), self._none()
@@ -458,15 +455,15 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
 
     def episodes(self) -> Episodes:
         """Return what is fixed in the running episodes, int64 on the device."""
-        if self._state is None:
-            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+        self._check_begun()
+        assert self._state is not None
         return self.core.episodes(self._state)
 
     @property
     def played(self) -> Any:
         """The last events int64 (B,), an invalid one as the rest that it counted as."""
-        if self._state is None:
-            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+        self._check_begun()
+        assert self._state is not None
         return self._state.event.to(torch.int64)
 
     def _on_host(self) -> Batch:
@@ -546,8 +543,7 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
 
     def _check_together(self, steps: int) -> None:
         clock = self._clock
-        if self._state is None:
-            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+        self._check_begun()
         if not isinstance(clock, int) or not 1 <= steps <= self.task.steps - clock:
             raise ValueError(
                 f"{steps} steps given, but the environments must stand together at one step, and "
@@ -561,8 +557,8 @@ class MelodyComposeTensorEnv(MelodyComposeVectorEnv):
 
     def get_state(self) -> tuple[Any, ...]:
         """Return copies of all that the rest of the episodes depends on, on the device."""
-        if self._state is None:
-            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+        self._check_begun()
+        assert self._state is not None
         tensors = (*self._state, self._events, self._keys, self._owed)
         clock = self._clock if isinstance(self._clock, int) else self._clock.copy()
         copies = tuple(t.clone() for t in tensors)

@@ -252,19 +252,15 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
             gymnasium.error.ResetNeeded: an episode was never begun, or is finished and autoreset is
                 disabled.
         """
-        if self._keys is None:
-            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+        self._check_begun()
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
             raise ValueError(f"actions: {actions.dtype} {actions.shape} given, integers "
                              f"({self.num_envs},) expected.")  # fmt: skip
         actions = actions.astype(np.int64, copy=False)
         finished = self._batch.state.step >= self.task.steps
-        any_finished = np.count_nonzero(finished) > 0
-        if any_finished and self.autoreset_mode == AutoresetMode.DISABLED:
-            raise gym.error.ResetNeeded(
-                "a melody is finished: reset it with options={'reset_mask': mask}."
-            )
+        any_finished = bool(np.count_nonzero(finished))
+        self._check_unfinished(any_finished)
         active = ~finished if any_finished else None
         observation = self._blank()
         size = self.num_envs
@@ -286,6 +282,16 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         if self.autoreset_mode == AutoresetMode.SAME_STEP and np.count_nonzero(done):
             infos = self._same_step(observation, done, infos, raw)
         return self._shaped(observation), reward, done, np.zeros(size, np.bool_), infos
+
+    def _check_begun(self) -> None:
+        if self._keys is None:
+            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+
+    def _check_unfinished(self, any_finished: bool) -> None:
+        if any_finished and self.autoreset_mode == AutoresetMode.DISABLED:
+            raise gym.error.ResetNeeded(
+                "a melody is finished: reset it with options={'reset_mask': mask}."
+            )
 
     def _restart(self, which: npt.NDArray[np.bool_], observation: npt.NDArray[Any]) -> None:
         """Start the next episode where the mask holds."""
@@ -404,8 +410,7 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
     @property
     def melodies(self) -> list[Melody]:
         """The melodies composed so far, rests where nothing is yet."""
-        if self._keys is None:
-            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+        self._check_begun()
         (state, played), out = self._on_host(), []
         for i in range(self.num_envs):
             events = played[:-1, i].copy()
@@ -419,8 +424,7 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
 
     def get_state(self) -> tuple[Any, ...]:
         """Return copies of all that the rest of the episodes depends on."""
-        if self._keys is None:
-            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+        self._check_begun()
         arrays = [*self._batch.state, self._batch.events, self._keys, self._owed]
         return (*(a.copy() for a in (*arrays, self.weights)), self._probabilities)
 

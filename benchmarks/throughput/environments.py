@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from .foreign import Foreign, PeerAbsent
-from .rows import Row, compare
+from .rows import Row, compare, first_line
 from .turns import Clock, Measure, take_turns, timed
 
 __all__ = [
@@ -83,10 +83,7 @@ def _beside_cartpole(size: int, seconds: float, repeats: int, foreign: Foreign |
         turns = take_turns(sides, seconds, repeats, title=name)
     rows = [compare(name, peer, turns, "ours", peer, TARGETS.get(size))]
     for key, (words, target) in FOREIGN.items() if foreign is not None else ():
-        if key in absent:
-            rows.append(Row(name, words, turns["ours"], target=target, absent=absent[key]))
-        else:
-            rows.append(compare(name, words, turns, "ours", key, target))
+        rows.append(compare(name, words, turns, "ours", key, target, absent=absent))
     return rows
 
 
@@ -120,13 +117,9 @@ def _forms(size: int, seconds: float, repeats: int) -> list[Row]:
         try:
             sides[name] = make()
         except (ValueError, TypeError, RuntimeError) as error:  # this build or machine lacks it
-            rows.append(Row(f"{name} x {size:,}", peer, absent=f"not here: {_first_line(error)}"))
+            rows.append(Row(f"{name} x {size:,}", peer, absent=f"not here: {first_line(error)}"))
     turns = take_turns({**sides, peer: cartpole_vector(size)}, seconds, repeats, title="forms")
     return [compare(f"{name} x {size:,}", peer, turns, name, peer) for name in sides] + rows
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:150]
 
 
 def _beside_wrappers(seconds: float, repeats: int, size: int = 16) -> list[Row]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .environments import tensor_steps
-from .rows import Row
+from .rows import Row, first_line
 from .training import HIDDEN, ONE_ITERATION, PRECISIONS, WARMUPS, ours
 from .turns import Measure, take_turns
 
@@ -73,6 +73,6 @@ def _alone(
             turns = take_turns({name: make()}, seconds, repeats, warmups, name)
             row["ours"] = turns[name]
         except (ValueError, TypeError, RuntimeError) as error:  # out of memory is the last of them
-            row["absent"] = f"not here: {str(error).partition(chr(10))[0][:150]}"
+            row["absent"] = f"not here: {first_line(error)}"
         rows.append(Row(name, target=target, clock="wall", **row))
     return rows

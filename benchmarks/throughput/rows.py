@@ -93,9 +93,17 @@ def compare(
     target: float | None = None,
     clock: Clock = "cpu",
     note: str = "",
+    absent: Mapping[str, str] | None = None,
 ) -> Row:
-    """Return the row of two sides of one run."""
-    return Row(name, peer, turns[ours], turns[theirs], target, clock, note=note)
+    """Return the row of two sides of one run; `absent` says why a peer took no turns."""
+    why = (absent or {}).get(theirs, "")
+    took = () if why else turns[theirs]
+    return Row(name, peer, turns[ours], took, target, clock, note=note, absent=why)
+
+
+def first_line(error: Exception) -> str:
+    """Return why a side could not run, short enough for a row."""
+    return str(error).partition("\n")[0][:150]
 
 
 def amount(value: float) -> str:

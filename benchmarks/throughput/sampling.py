@@ -80,20 +80,17 @@ def sampling(
                 "ours": play_measure(config, batch),
                 step: play_measure(config, batch, by_step=True),
             }
-            absent = ""
+            absent: dict[str, str] = {}
             try:
                 sides[predict] = predict_measure(config, batch)
             except MissingExtra as reason:
-                absent = f"not installed: {reason}"
+                absent[predict] = f"not installed: {reason}"
             with on_threads(1), few_threads():
                 turns = take_turns(sides, seconds, repeats, title=name)
             melodies = middle(turns["ours"], "cpu") / 64
             note = f"{melodies:,.0f} melodies of 64 steps a second"
             rows.append(compare(name, step, turns, "ours", step, note=note))
-            if absent:
-                rows.append(Row(name, predict, turns["ours"], absent=absent))
-            else:
-                rows.append(compare(name, predict, turns, "ours", predict))
+            rows.append(compare(name, predict, turns, "ours", predict, absent=absent))
     return rows
 
 

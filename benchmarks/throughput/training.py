@@ -78,12 +78,7 @@ def training(
         for peer, (_, target) in peers.items():
             for precision in PRECISIONS:
                 name = f"PPO {precision}, {size:,} envs"
-                if peer in absent:
-                    rows.append(
-                        Row(name, peer, turns[precision], target=target, absent=absent[peer])
-                    )
-                else:
-                    rows.append(compare(name, peer, turns, precision, peer, target))
+                rows.append(compare(name, peer, turns, precision, peer, target, absent=absent))
     return rows
 
 
