@@ -578,3 +578,14 @@ def test_a_device_is_for_environments_and_training_only(
         cli.main(["bench", "sample", "--device", "cuda"])
     assert stopped.value.code == 2
     assert "bench sample runs on the CPU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["cudax", "tpu", "cuda"])
+def test_a_device_that_is_not_there_ends_with_a_sentence(
+    device: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", "env", "--device", device])
+    assert ended.value.code == 2
+    assert f"device: '{device}'" in capsys.readouterr().err

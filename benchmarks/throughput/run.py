@@ -43,10 +43,16 @@ def run(
         command: what the user typed.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range, or the device is not there.
     """
-    if device != "cpu" and what not in ("env", "train"):
-        raise ValueError(f"device: bench {what} runs on the CPU; env and train take {device!r}.")
+    if device != "cpu":
+        from musicgym.agents.acmg import check_device
+
+        if what not in ("env", "train"):
+            raise ValueError(
+                f"device: bench {what} runs on the CPU; env and train take {device!r}."
+            )
+        check_device(device)
     seconds = DEFAULTS[what][0] if seconds is None else seconds
     repeats = DEFAULTS[what][1] if repeats is None else repeats
     foreign = Foreign(peers)
