@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from musicgym.corpus.dataset import Corpus, windows
-from musicgym.corpus.replay import episodes_of
 from musicgym.dynamics import Readings, advance, moment
 from musicgym.observation import layout, observe
+from musicgym.replay import begin, episodes_of
 from musicgym.task import Task
 
 from .configs import MelodyLSTMConfig, PretrainConfig
@@ -37,7 +37,7 @@ def lessons(corpus: Corpus, split: str, task: Task, hop: int = 1) -> Lessons:
     cut = windows(
         corpus, split, bars=task.bars, meter=task.meter, low=task.low, high=task.high, hop=hop
     )
-    c, state = episodes_of(cut, task, Readings())
+    c, state = begin(episodes_of(cut, task), task, Readings(), task.steps_per_beat)
     chance = state.key * 0  # no median tone is drawn under these readings
     parts, seen = layout(task), []
     for t in range(task.steps):

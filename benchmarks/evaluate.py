@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -16,11 +15,8 @@ from musicgym.agents.melody_lstm import MelodyLSTM
 from musicgym.agents.policy import Policy, masked, ringing_column
 from musicgym.agents.rollout import Rollout, play
 from musicgym.corpus.dataset import Corpus, Windows, windows
-from musicgym.corpus.replay import episodes_of
-from musicgym.dynamics import advance, moment
 from musicgym.melody import Melody
-from musicgym.randomness import chance_at
-from musicgym.reward import Rule
+from musicgym.replay import begin, episodes_of, pay
 from musicgym.task import Task
 from musicgym.theory import Chord, usual_key
 from musicgym.vector_env import MelodyComposeVectorEnv
@@ -156,13 +152,7 @@ def replay(envs: MelodyComposeVectorEnv, cut: Windows) -> float:
 
     The windows must be cut for the environments' task.
     """
-    reward = envs.reward
-    c, state = episodes_of(cut, envs.task, reward.readings)
-    total = np.zeros(len(cut.events))
-    for events in cut.events.T.astype(np.int64):
-        m = moment(c, state, events)
-        for term in reward.terms:
-            if isinstance(term.pays, Rule):
-                total += term.weight * term.pays(m)
-        state = advance(c, state, m, chance_at(state.key, state.step + 1))
-    return float(total.mean())
+    episodes = episodes_of(cut, envs.task)
+    c, state = begin(episodes, envs.task, envs.reward.readings, envs.task.steps_per_beat)
+    raw = pay(c, state, cut.events, envs.reward, episodes)  # (N, T, K)
+    return float((raw.sum(1) @ envs.reward.weights).mean())

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from musicgym.events import FIRST_NOTE, HOLD
 from musicgym.melody import Melody
+from musicgym.meters import METERS
 from musicgym.theory import SCALES
 
 __all__ = ["Pieces"]
@@ -29,6 +30,8 @@ class Pieces:
         tonic: (N,) pitch class of the tonic.
         minor: (N,) whether the mode is minor.
         masks: (N, T) chord tones as 12 bits of absolute pitch classes, 0 = no chord.
+        meter: a name of `musicgym.meters.METERS`.
+        steps_per_beat: grid slots a beat; a beat is the meter's denominator.
     """
 
     events: Ints
@@ -36,12 +39,16 @@ class Pieces:
     tonic: Ints
     minor: Bools
     masks: Ints
+    meter: str = "4/4"
+    steps_per_beat: int = 2
 
     @staticmethod
     def of(melodies: Sequence[Melody]) -> Pieces:
-        """Gather melodies of one length."""
-        if not melodies or len({len(m.events) for m in melodies}) > 1:
-            raise ValueError("metrics: melodies of one length are needed, at least one.")
+        """Gather melodies of one length, meter and grid."""
+        if len({(len(m.events), m.meter, m.steps_per_beat) for m in melodies}) != 1:
+            raise ValueError(
+                "metrics: melodies of one length, meter and grid are needed, at least one."
+            )
         masks = [np.repeat([c.mask for c in m.chords], m.steps_per_chord) for m in melodies]
         return Pieces(
             np.array([m.events for m in melodies], dtype=np.int64),
@@ -49,7 +56,19 @@ class Pieces:
             np.array([m.key.tonic for m in melodies], dtype=np.int64),
             np.array([m.key.minor for m in melodies], dtype=np.bool_),
             np.array(masks, dtype=np.int64),
+            melodies[0].meter,
+            melodies[0].steps_per_beat,
         )
+
+    @property
+    def steps_per_bar(self) -> int:
+        """Grid slots a bar."""
+        return METERS[self.meter].beats * self.steps_per_beat
+
+    @property
+    def quarters_per_step(self) -> float:
+        """The length of a grid slot in quarter notes."""
+        return 4 / METERS[self.meter].unit / self.steps_per_beat
 
     @cached_property
     def struck(self) -> Bools:

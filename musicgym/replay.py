@@ -1,0 +1,102 @@
+"""Given episodes and given melodies, read and paid by the environment's own text.
+
+What a planner, a best-of-N search, an audit or an evaluation asks about melodies that no
+environment has just played: `begin` starts any episodes, `pay` says what each term pays for any
+events in them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .backends.arrays import judge
+from .corpus.dataset import Windows
+from .dynamics import Constants, Episodes, Readings, State, advance, constants, initial, moment
+from .randomness import chance_at
+from .reward import Reward, Rule, SequenceTerm
+from .select import count_bits
+from .task import Task, chord_masks
+
+__all__ = ["begin", "episodes_of", "pay"]
+
+
+def episodes_of(cut: Windows, task: Task) -> Episodes:
+    """Return the windows of a corpus (N) as episodes; their keys are 0 to N - 1.
+
+    The windows must be cut for the task's bars, meter and range.
+    """
+    tonics, codes = np.where(cut.modes == 1, 9, 0), cut.codes.astype(np.int64)
+    roots = np.where(codes > 0, (cut.roots - tonics[:, None]) % 12, 0)
+    spans = np.stack([roots, codes, chord_masks(roots, codes)])  # (3, N, beats)
+    roots, codes, masks = np.repeat(spans, task.steps_per_beat, axis=2)
+    modes = cut.modes.astype(np.int64)
+    return Episodes(tonics, modes, roots, codes, masks, np.arange(len(modes)))
+
+
+def begin(
+    episodes: Episodes, task: Task, readings: Readings, steps_per_chord: int | None = None
+) -> tuple[Constants, State]:
+    """Return constants with one row of chords an episode, and the initial states (N,).
+
+    Args:
+        episodes: N episodes of the task's length, as an environment or `episodes_of` gives them.
+        task: what else fixes them.
+        readings: how moments are read, `Reward.readings`.
+        steps_per_chord: grid slots a chord; the task's by default, a beat's for windows.
+    """
+    width = steps_per_chord or task.steps_per_chord
+    key, tonic, mode, roots, codes, masks = (
+        np.asarray(part).astype(np.int64)
+        for part in (
+            episodes.key,
+            episodes.tonic,
+            episodes.mode,
+            *(part[:, ::width] for part in (episodes.roots, episodes.codes, episodes.masks)),
+        )
+    )  # (N,) three times, (N, spans) three times
+    c = constants(task, readings)._replace(
+        spans=roots.shape[1],
+        steps_per_chord=width,
+        roots=roots.ravel(),
+        codes=codes.ravel(),
+        masks=masks.ravel(),
+        sizes=count_bits(masks.ravel()),
+    )
+    return c, initial(c, key, np.arange(len(key)), tonic, mode, chance_at(key, 0))
+
+
+def pay(
+    c: Constants,
+    state: State,
+    events: npt.NDArray[np.integer],
+    reward: Reward,
+    episodes: Episodes | None = None,
+) -> npt.NDArray[np.float64]:
+    """Return what each term pays at each step, before its weight: (N, T, K).
+
+    Policy terms pay 0: they have no probabilities to judge.
+
+    Args:
+        c: from `begin`.
+        state: from `begin`: the episodes at their start.
+        events: (N, T) whole melodies, or their first T steps.
+        reward: its terms; sequence terms start anew.
+        episodes: needed for sequence terms.
+    """
+    n, steps = events.shape
+    paid = np.zeros((n, steps, len(reward.terms)))
+    sequence = [(k, t.pays) for k, t in enumerate(reward.terms) if isinstance(t.pays, SequenceTerm)]
+    for _, term in sequence:
+        if episodes is None:
+            raise ValueError("pay: sequence terms need the episodes.")
+        term.begin(episodes, np.ones(n, np.bool_))
+    for t in range(steps):
+        m = moment(c, state, events[:, t].astype(np.int64))
+        for k, (_, _, rule) in enumerate(reward.terms):
+            if isinstance(rule, Rule):
+                paid[:, t, k] = judge(rule, m)
+        for k, term in sequence:
+            paid[:, t, k] = term.pay(m.event)
+        state = advance(c, state, m, chance_at(state.key, state.step + 1))
+    return paid
