@@ -41,8 +41,10 @@ from .parallel import ALONE, Team
 from .pretraining import pretrain
 from .rollout import Rollout, play
 
-__all__ = ["MOST_AT_ONCE", "ACMG", "ACMGConfig", "Composed"]
+__all__ = ["HISTORY", "MOST_AT_ONCE", "ACMG", "ACMGConfig", "Composed"]
 
+#: What is kept of each iteration, in `ACMG.facts` and in its file: the learning curve.
+HISTORY = ("steps", "seconds", "return", "kl", "entropy")
 #: Melodies that are composed in one batch, at most.
 MOST_AT_ONCE = 10_000
 ALGORITHMS = {"ppo": (PPOConfig, ppo.update), "a2c": (A2CConfig, a2c.update)}
@@ -195,7 +197,8 @@ class ACMG:
         """Take the prior of another agent of the same size, and start from it."""
         if other.prior is None:
             raise ValueError("start_from: the other agent has no prior.")
-        self.prior, self.facts = other.prior, dict(other.facts)
+        self.prior = other.prior
+        self.facts = {k: v for k, v in other.facts.items() if k != "history"}
         self.model.actor.load_state_dict(other.prior.state_dict())
         self.learner = self._resume = None
 
@@ -230,7 +233,10 @@ class ACMG:
                 self._resume = None
         learner = self.learner
 
+        history = self.facts.setdefault("history", [])
+
         def reported(figures: dict[str, Any]) -> None:
+            history.append([figures[name] for name in HISTORY])
             report(figures)
             if checkpoint and learner.iteration % every == 0:
                 self.save(checkpoint)
@@ -249,6 +255,19 @@ class ACMG:
         return bool(self.learner and self.learner.iteration >= self.learner.iterations) or bool(
             self._resume and self._resume.facts.get("finished")
         )
+
+    def to_90_percent(self) -> tuple[float, float]:
+        """Return the steps and the seconds until 90 % of the rise of the return was done.
+
+        The rise goes from the first iteration to the mean of the last tenth. NaN without a history.
+        """
+        curve = np.array(self.facts.get("history", []), np.float64)
+        if not len(curve):
+            return float("nan"), float("nan")
+        steps, seconds, paid = curve[:, 0], curve[:, 1].cumsum(), curve[:, 2]
+        last = paid[-max(1, len(paid) // 10) :].mean()
+        there = int(np.argmax(paid >= paid[0] + 0.9 * (last - paid[0]))) if last > paid[0] else 0
+        return float(steps[there]), float(seconds[there])
 
     def compose(
         self,
@@ -341,7 +360,7 @@ class ACMG:
             raise CheckpointError(
                 f"checkpoint: {path} does not fit this musicgym ({error}); train again."
             ) from error
-        known = ("corpus", "pretraining")
+        known = ("corpus", "pretraining", "history")
         agent.facts = {name: held.facts[name] for name in known if name in held.facts}
         agent._resume = held if "learner" in held.facts else None
         return agent

@@ -248,11 +248,13 @@ class Learner:
             )
         self.iteration += 1
         steps = self.steps_per_iteration
+        seconds = time.perf_counter() - start
         return {
             "steps": self.iteration * steps,
             **seen,
             "learning_rate": rate,
-            "frames_per_second": steps / (time.perf_counter() - start),
+            "seconds": seconds,
+            "frames_per_second": steps / seconds,
         }
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -125,12 +126,33 @@ def test_learning_moves_the_actor_and_leaves_the_prior() -> None:
     assert rows[-1]["kl"] > rows[0]["kl"]
 
 
+def test_an_agent_keeps_its_learning_curve_across_files(tmp_path: Path) -> None:
+    made, path = agent(), tmp_path / "agent.safetensors"
+    made.learn(checkpoint=path)
+    curve = ACMG.load(path).facts["history"]
+    assert [row[0] for row in curve] == [STEPS * (i + 1) for i in range(6)]
+    assert all(row[1] > 0 and 0 <= row[4] <= 4 for row in curve)
+    other = ACMG(TINY)
+    other.start_from(made)
+    assert "history" not in other.facts
+
+
+def test_the_time_to_90_percent_is_where_the_curve_gets_there() -> None:
+    made = ACMG(TINY)
+    assert all(math.isnan(value) for value in made.to_90_percent())
+    paid = [0, 5, 8, 9.5, 7, 10, 10, 10, 10, 10, 10]
+    made.facts["history"] = [[100 * (i + 1), 2.0, p, 0, 0] for i, p in enumerate(paid)]
+    assert made.to_90_percent() == (400, 8)
+    made.facts["history"] = [[100, 2.0, 3.0, 0, 0], [200, 2.0, 1.0, 0, 0]]
+    assert made.to_90_percent() == (100, 2)
+
+
 def test_an_agent_starts_from_the_prior_of_another() -> None:
     one, two = agent(), ACMG(TINY)
     two.start_from(one)
     one.learn()
     two.learn()
-    assert two.facts == one.facts
+    assert two.facts["pretraining"] == one.facts["pretraining"]
     # The critics were drawn by the same seed.
     assert same(one, two)
 
