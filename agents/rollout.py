@@ -34,8 +34,8 @@ class Rollout(NamedTuple):
         rewards: float32 (B, T).
         terms: float (B, T, K), raw values in the order of the environment's reward.
         episodes: what was fixed in the episodes.
-        logits: float32 (B, T, A) that the events were drawn from, the mask applied; kept only for
-            learning.
+        logits: float32 (B, T, A) that the events were drawn from, the mask applied, at temperature
+            1; None where they are not kept.
         values: float32 (B, T), the player's own estimates, or None.
     """
 
@@ -87,6 +87,7 @@ def play(
     judge: bool = False,
     first: int = 0,
     captured: Captured | None = None,
+    keep: bool = False,
 ) -> Rollout:
     """Play one whole episode in each environment; all randomness comes from the seed.
 
@@ -104,6 +105,7 @@ def play(
         options: of the reset.
         device: where the policy is.
         judge: let policy terms pay, and keep the logits and the player's values.
+        keep: keep them although no policy term pays.
         first: the place of the first melody in a larger batch: the result is its rows
             ``first`` to ``first + B``.
         captured: keeps the CUDA graph of a rollout from one call to the next. What it returns
@@ -119,7 +121,7 @@ def play(
     rest = {k: v for k, v in (options or {}).items() if k != "events"}
     forced = np.broadcast_to(opening, (envs.num_envs, opening.shape[-1])).T  # (taught, B)
     judged = judge and any(isinstance(term, PolicyTerm) for _, term in envs.reward.others)
-    manner = Manner(sampling, ringing_column(envs.task), judge, judged)
+    manner = Manner(sampling, ringing_column(envs.task), judge or keep, judged)
     player = policy.prepared() if isinstance(policy, MelodyLSTM) else policy
     device = torch.device(device)
     if isinstance(envs, MelodyComposeTensorEnv):
