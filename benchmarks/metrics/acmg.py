@@ -1,4 +1,4 @@
-"""The note-sequence metrics of ACMG's Table 1 and of its figures.
+"""The metrics of ACMG's Table 1 (of the sequence of struck notes) and of its figures.
 
 An undefined value (no note, no interval) is NaN; a mean over melodies leaves it out.
 """
@@ -11,15 +11,36 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from .metric import Floats, Metric, mean, ratio
 from .pieces import Pieces
 
-__all__ = ["METRICS", "distinct", "table"]
+__all__ = [
+    "FAMILY",
+    "METRICS",
+    "accepted",
+    "autocorrelations",
+    "distinct",
+    "pitch_class_shares",
+    "table",
+]
 
-Floats = npt.NDArray[np.float64]
+#: Triads as semitones above a root: major, minor, diminished, augmented.
+TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))
+#: The pitch classes of all triads as twelve bits each; an augmented one has three roots.
+TRIAD_MASKS = sorted({sum(1 << (r + t) % 12 for t in tones) for tones in TRIADS for r in range(12)})
 
 
-def _over(values: list[float]) -> Floats:
-    return np.array(values, dtype=np.float64)
+# Repetition
+
+
+def run_positions(pieces: Pieces) -> npt.NDArray[np.int64]:
+    """Return for each note (N, M) its place, from 1, in its run of equal struck pitches; else 0."""
+    pitch, there = pieces.line.pitch, pieces.line.present
+    place = np.arange(pitch.shape[1])
+    new = np.ones_like(there)
+    new[:, 1:] = pitch[:, 1:] != pitch[:, :-1]
+    first = np.maximum.accumulate(np.where(new, place, 0), axis=1)
+    return np.where(there, place - first + 1, 0)
 
 
 def excessive_repetition(pieces: Pieces) -> Floats:
@@ -27,12 +48,47 @@ def excessive_repetition(pieces: Pieces) -> Floats:
 
     Reference: ACMG, Table 1, "repeated". NaN without a note.
     """
-    values = []
-    for notes in pieces.notes:
-        edges = np.flatnonzero(np.diff(notes)) + 1
-        runs = np.diff([0, *edges, len(notes)])
-        values.append(np.maximum(runs - 4, 0).sum() / len(notes) if len(notes) else np.nan)
-    return _over(values)
+    return ratio((run_positions(pieces) > 4).sum(1), pieces.line.count)
+
+
+def in_long_runs(pieces: Pieces) -> Floats:
+    """Return the share of notes in runs of more than four equal struck pitches (N,).
+
+    Reference: ACMG, Table 1, "repeated", the other reading: all notes of a long run count, not
+    only those after its fourth. NaN without a note.
+    """
+    place = run_positions(pieces)
+    return ratio((place > 4).sum(1) + 4 * (place == 5).sum(1), pieces.line.count)
+
+
+# Autocorrelation
+
+
+def autocorrelations(pieces: Pieces) -> Floats:
+    r"""Return the autocorrelation of the struck pitches at lags 1, 2, 3: (N, 3).
+
+    .. math:: r_k = \sum_t (x_t - \bar x)(x_{t+k} - \bar x) / \sum_t (x_t - \bar x)^2
+
+    Reference: ACMG, Table 1; RL Tuner's table. Rests and lengths do not count. NaN with fewer than
+    five notes or a single pitch.
+    """
+    pitch, there, count = pieces.line.pitch, pieces.line.present, pieces.line.count
+    x = np.where(there, pitch - mean(pitch, there)[:, None], 0.0)
+    power = np.where((count > 4) & (pitch_range(pieces) > 0), (x * x).sum(1), 0.0)
+    return np.stack([ratio((x[:, :-k] * x[:, k:]).sum(1), power) for k in (1, 2, 3)], 1)
+
+
+def autocorrelation(pieces: Pieces) -> Floats:
+    """Return the mean over lags 1 to 3 of `autocorrelations`, signs kept (N,)."""
+    return np.asarray(autocorrelations(pieces).mean(1))
+
+
+def autocorrelation_size(pieces: Pieces) -> Floats:
+    """Return the mean over lags 1 to 3 of the absolute values of `autocorrelations` (N,)."""
+    return np.asarray(np.abs(autocorrelations(pieces)).mean(1))
+
+
+# Pitches
 
 
 def outside_key(pieces: Pieces) -> Floats:
@@ -40,9 +96,7 @@ def outside_key(pieces: Pieces) -> Floats:
 
     Reference: ACMG, Table 1, "not a key note". NaN without a note.
     """
-    count = pieces.struck.sum(1)
-    outside = (pieces.struck & ~pieces.in_scale).sum(1)
-    return np.where(count > 0, outside / np.maximum(count, 1), np.nan)
+    return ratio((pieces.struck & ~pieces.in_scale).sum(1), pieces.line.count)
 
 
 def under_octave(pieces: Pieces) -> Floats:
@@ -50,34 +104,61 @@ def under_octave(pieces: Pieces) -> Floats:
 
     Reference: ACMG, Table 1, "within an octave". NaN with fewer than two notes.
     """
-    gaps = (np.abs(np.diff(notes)) for notes in pieces.notes)
-    return _over([float((g < 12).mean()) if len(g) else np.nan for g in gaps])
-
-
-def autocorrelation(pieces: Pieces) -> Floats:
-    r"""Return the mean over lags 1 to 3 of the autocorrelation of the struck pitches (N,).
-
-    .. math:: r_k = \sum_t (x_t - \bar x)(x_{t+k} - \bar x) / \sum_t (x_t - \bar x)^2
-
-    Reference: ACMG, Table 1. NaN with fewer than five notes or a single pitch.
-    """
-    values = []
-    for notes in pieces.notes:
-        x = notes - notes.mean() if len(notes) else notes
-        power = float((x * x).sum())
-        lags = [float((x[:-k] * x[k:]).sum()) / power for k in (1, 2, 3)] if power else []
-        values.append(float(np.mean(lags)) if lags and len(notes) > 4 else np.nan)
-    return _over(values)
+    return mean(np.abs(pieces.line.interval) < 12, pieces.line.present[:, 1:])
 
 
 def unique_highest(pieces: Pieces) -> Floats:
-    """Return whether the highest pitch is struck once (N,). NaN without a note."""
-    return _over([float((n == n.max()).sum() == 1) if len(n) else np.nan for n in pieces.notes])
+    """Return whether the highest pitch is struck once (N,).
+
+    Reference: ACMG, Table 1, "one maximum"; RL Tuner's table. NaN without a note.
+    """
+    return _unique(pieces, pieces.line.highest)
 
 
 def unique_lowest(pieces: Pieces) -> Floats:
-    """Return whether the lowest pitch is struck once (N,). NaN without a note."""
-    return _over([float((n == n.min()).sum() == 1) if len(n) else np.nan for n in pieces.notes])
+    """Return whether the lowest pitch is struck once (N,).
+
+    Reference: ACMG, Table 1, "one minimum"; RL Tuner's table. NaN without a note.
+    """
+    return _unique(pieces, pieces.line.lowest)
+
+
+def _unique(pieces: Pieces, pitch: npt.NDArray[np.int64]) -> Floats:
+    times = (pieces.line.present & (pieces.line.pitch == pitch[:, None])).sum(1)
+    return np.where(pieces.line.count > 0, times == 1, np.nan)
+
+
+def ends_on_tonic(pieces: Pieces) -> Floats:
+    """Return whether the last struck note is the tonic (N,). NaN without a note."""
+    count = pieces.line.count
+    last = np.take_along_axis(pieces.line.pitch, np.maximum(count - 1, 0)[:, None], 1)[:, 0]
+    return np.where(count > 0, last % 12 == pieces.tonic, np.nan)
+
+
+def pitch_range(pieces: Pieces) -> Floats:
+    """Return the semitones from the lowest to the highest struck pitch (N,). NaN without a note."""
+    return np.where(pieces.line.count > 0, pieces.line.highest - pieces.line.lowest, np.nan)
+
+
+def onset_share(pieces: Pieces) -> Floats:
+    """Return the share of steps that strike a note (N,). NaN without a step."""
+    return mean(pieces.struck, np.ones_like(pieces.struck))
+
+
+# The figures
+
+
+def pitch_class_shares(pieces: Pieces) -> Floats:
+    r"""Return the share of each pitch class over all notes of all melodies (12,).
+
+    .. math:: P(k) = \sum_i n_{ik} / \sum_i \sum_j n_{ij}
+
+    n_ik are the struck notes of melody i that lie k semitones above its tonic, octaves aside.
+    Reference: ACMG, Eq. 11; there of C, here of the tonic. NaN without a note.
+    """
+    degree = (pieces.pitch - pieces.tonic[:, None]) % 12
+    counts = np.bincount(degree[pieces.struck], minlength=12)
+    return ratio(counts, counts.sum())
 
 
 def chord_match(pieces: Pieces) -> Floats:
@@ -87,36 +168,87 @@ def chord_match(pieces: Pieces) -> Floats:
     """
     counted = pieces.sounding & (pieces.masks > 0)
     inside = counted & ((pieces.masks >> (pieces.pitch % 12)) & 1 == 1)
-    return np.where(counted.any(1), inside.sum(1) / np.maximum(counted.sum(1), 1), np.nan)
+    return mean(inside, counted)
 
 
-def ends_on_tonic(pieces: Pieces) -> Floats:
-    """Return whether the last struck note is the tonic (N,). NaN without a note."""
-    pairs = zip(pieces.notes, pieces.tonic, strict=True)
-    return _over([float(n[-1] % 12 == tonic) if len(n) else np.nan for n, tonic in pairs])
+def triad_match(pieces: Pieces) -> Floats:
+    r"""Return the share of chord spans whose triad no other triad fits better (N,).
+
+    .. math:: M = \frac{1}{S} \sum_s [\max_{y \subseteq c_s} f_s(y) = \max_{y'} f_s(y')]
+
+    A span s is a stretch of steps over one chord; f_s(y) is the time in it that sounds a tone of
+    the triad y, one of the 40 major, minor, diminished and augmented ones.
+    Reference: ACMG, Eq. 12-13, reading (A). Choices that are ours: of triads that fit equally well
+    the given one counts (a single note fits three of each kind); a seventh chord is matched by any
+    triad that it holds, Am7 by Am and by C. Spans without a chord, with a chord that holds no
+    triad (sus2, sus4) and silent ones do not count; NaN where none is left.
+    """
+    steps = pieces.masks.shape[1]
+    new = np.ones(pieces.masks.shape, np.bool_)
+    new[:, 1:] = pieces.masks[:, 1:] != pieces.masks[:, :-1]
+    span = np.cumsum(new).reshape(-1, steps) - 1  # (N, T) numbered through the batch
+    piece, start = np.nonzero(new)
+    heard = np.bincount(
+        (12 * span + pieces.pitch % 12)[pieces.sounding], minlength=12 * len(piece)
+    ).reshape(-1, 12)
+    triads = np.array(TRIAD_MASKS)
+    fit = heard @ (triads[:, None] >> np.arange(12) & 1).T  # (S, 40)
+    given = pieces.masks[piece, start][:, None] & triads == triads
+    counted = given.any(1) & heard.any(1)
+    matched = counted & (np.where(given, fit, -1).max(1) == fit.max(1))
+    size = len(pieces.masks)
+    return ratio(np.bincount(piece[matched], minlength=size),
+                 np.bincount(piece[counted], minlength=size))  # fmt: skip
 
 
-def pitch_range(pieces: Pieces) -> Floats:
-    """Return the semitones from the lowest to the highest struck pitch (N,). NaN without a note."""
-    return _over([float(np.ptp(n)) if len(n) else np.nan for n in pieces.notes])
+# The style classifier
 
 
-def onset_share(pieces: Pieces) -> Floats:
-    """Return the share of steps that strike a note (N,)."""
-    return np.asarray(pieces.struck.mean(1), dtype=np.float64)
+def accepted(probabilities: npt.ArrayLike, styles: npt.ArrayLike) -> Floats:
+    """Return whether a classifier's most likely class is the wanted style (N,).
+
+    Reference: ACMG, Table 1, "classical style", from the class probabilities (N, C) of any
+    classifier. `styles` is one class or (N,). The first of equally likely classes is taken.
+    """
+    return np.asarray(np.argmax(probabilities, axis=1) == np.asarray(styles), dtype=np.float64)
 
 
+def _lag(k: int) -> Callable[[Pieces], Floats]:
+    def at_lag(pieces: Pieces) -> Floats:
+        return autocorrelations(pieces)[:, k - 1]
+
+    at_lag.__doc__ = f"Return `autocorrelations` at lag {k} (N,)."
+    return at_lag
+
+
+FAMILY = tuple(
+    Metric(name, "acmg", unit, title, function)
+    for name, unit, title, function in (
+        ("excessive_repetition", "%", "Notes after four equal ones", excessive_repetition),
+        ("in_long_runs", "%", "Notes in runs of more than four equal ones", in_long_runs),
+        ("outside_key", "%", "Notes outside the key", outside_key),
+        ("under_octave", "%", "Intervals under an octave", under_octave),
+        ("unique_highest", "%", "Highest pitch struck once", unique_highest),
+        ("unique_lowest", "%", "Lowest pitch struck once", unique_lowest),
+        ("autocorrelation", "", "Autocorrelation of pitches, mean of lags 1-3", autocorrelation),
+        ("autocorrelation_size", "", "The same, of absolute values", autocorrelation_size),
+        ("autocorrelation_1", "", "Autocorrelation of pitches, lag 1", _lag(1)),
+        ("autocorrelation_2", "", "Autocorrelation of pitches, lag 2", _lag(2)),
+        ("autocorrelation_3", "", "Autocorrelation of pitches, lag 3", _lag(3)),
+        ("chord_match", "%", "Sounding time on a chord tone", chord_match),
+        ("triad_match", "%", "Chords that no other triad fits better", triad_match),
+        ("ends_on_tonic", "%", "Last note is the tonic", ends_on_tonic),
+        ("pitch_range", "st", "Lowest to highest pitch", pitch_range),
+        ("onset_share", "%", "Steps that strike a note", onset_share),
+    )
+)
+
+_TABLE = ("excessive_repetition", "outside_key", "under_octave", "chord_match", "ends_on_tonic",
+          "pitch_range", "onset_share", "autocorrelation", "unique_highest",
+          "unique_lowest")  # fmt: skip
+_BY_NAME = {metric.name: metric for metric in FAMILY}
 METRICS: dict[str, tuple[Callable[[Pieces], Floats], str]] = {
-    "excessive_repetition": (excessive_repetition, "%"),
-    "outside_key": (outside_key, "%"),
-    "under_octave": (under_octave, "%"),
-    "chord_match": (chord_match, "%"),
-    "ends_on_tonic": (ends_on_tonic, "%"),
-    "pitch_range": (pitch_range, "st"),
-    "onset_share": (onset_share, "%"),
-    "autocorrelation": (autocorrelation, ""),
-    "unique_highest": (unique_highest, "%"),
-    "unique_lowest": (unique_lowest, "%"),
+    name: (_BY_NAME[name].function, _BY_NAME[name].unit) for name in _TABLE
 }
 
 

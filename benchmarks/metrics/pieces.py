@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,34 @@ from musicgym.melody import Melody
 from musicgym.meters import METERS
 from musicgym.theory import SCALES
 
-__all__ = ["Pieces"]
+__all__ = ["Line", "Pieces"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+
+class Line(NamedTuple):
+    """The notes of N melodies, at most M each, in order and filled up on the right.
+
+    Attributes:
+        count: (N,) the notes of each melody.
+        present: (N, M) whether there is a note; the rest of a row is filling.
+        pitch: (N, M) struck pitches, 0 where there is no note.
+        onset: (N, M) the step each is struck at, T where there is no note.
+        duration: (N, M) steps that each sounds, 0 where there is no note.
+        interval: (N, M - 1) semitones to the note after, 0 where there is none.
+        lowest: (N,) the lowest pitch, 0 without a note.
+        highest: (N,) the highest pitch, 0 without a note.
+    """
+
+    count: Ints
+    present: Bools
+    pitch: Ints
+    onset: Ints
+    duration: Ints
+    interval: Ints
+    lowest: Ints
+    highest: Ints
 
 
 @dataclass(frozen=True)
@@ -101,6 +126,23 @@ class Pieces:
         degree = (self.pitch - self.tonic[:, None]) % 12
         inside: Bools = scales[self.minor.astype(np.int64)[:, None], degree]
         return inside
+
+    @cached_property
+    def line(self) -> Line:
+        """The notes as arrays, at least one column wide."""
+        size, steps = self.events.shape
+        count = self.struck.sum(1)
+        present = np.arange(max(1, count.max(initial=0))) < count[:, None]  # (N, M)
+        piece, step = np.nonzero(self.struck)
+        place = (np.cumsum(self.struck, 1) - 1)[piece, step]
+        pitch, onset = np.zeros_like(present, np.int64), np.full(present.shape, steps)
+        pitch[piece, place], onset[piece, place] = self.pitch[piece, step], step
+        own = (np.cumsum(self.struck, 1) - 1)[self.sounding]  # the note that sounds at a step
+        index = np.nonzero(self.sounding)[0] * present.shape[1] + own
+        duration = np.bincount(index, minlength=present.size).reshape(present.shape)
+        interval = np.where(present[:, 1:], np.diff(pitch, axis=1), 0)
+        lowest = np.where(present, pitch, 2**31).min(1) * (count > 0)
+        return Line(count, present, pitch, onset, duration, interval, lowest, pitch.max(1))
 
     @cached_property
     def notes(self) -> list[Ints]:
