@@ -14,15 +14,14 @@ from musicgym.agents.kl_control import entropy, kl_divergence
 from musicgym.agents.melody_lstm import MelodyLSTM
 from musicgym.agents.policy import Policy, masked, ringing_column
 from musicgym.agents.rollout import Rollout, play
-from musicgym.corpus.dataset import Corpus, Windows, windows
+from musicgym.corpus.dataset import Corpus, Windows
 from musicgym.melody import Melody
 from musicgym.replay import begin, episodes_of, pay
-from musicgym.task import Task
-from musicgym.theory import Chord, usual_key
 from musicgym.vector_env import MelodyComposeVectorEnv
 
 from .metrics.acmg import METRICS, table
 from .metrics.pieces import Pieces
+from .tasks import as_melodies, corpus_windows
 
 __all__ = [
     "Row",
@@ -40,28 +39,6 @@ Row = dict[str, float]
 EVALUATION_SEED = 10**12
 #: Figures that are shares, shown in percent.
 SHARES = {name for name, (_, unit) in METRICS.items() if unit == "%"} | {"distinct"}
-
-
-def corpus_windows(corpus: Corpus, split: str, task: Task) -> Windows:
-    """Return the windows of a split for a task: the human row."""
-    return windows(corpus, split, bars=task.bars, meter=task.meter, low=task.low, high=task.high)
-
-
-def as_melodies(cut: Windows, task: Task) -> list[Melody]:
-    """Return windows as melodies in C major and A minor."""
-    keys = (usual_key(0, "major"), usual_key(9, "minor"))
-    return [
-        Melody(
-            tuple(events.tolist()),
-            task.low,
-            keys[mode],
-            tuple(map(Chord.of, cut.roots[i], cut.codes[i])),
-            task.meter,
-            task.steps_per_beat,
-            cut.names[i],
-        )
-        for i, (events, mode) in enumerate(zip(cut.events, cut.modes, strict=True))
-    ]
 
 
 def evaluate(

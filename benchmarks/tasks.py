@@ -1,0 +1,172 @@
+"""Tasks of the benchmark: what is composed over, and by which reward it is graded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from musicgym.corpus.dataset import Corpus, Windows, windows
+from musicgym.melody import Melody
+from musicgym.reward import Reward, RewardSpec, load
+from musicgym.task import Task
+from musicgym.theory import Chord, closest, usual_key
+from musicgym.vector_env import MelodyComposeVectorEnv
+
+__all__ = ["BenchmarkTask", "as_melodies", "corpus_windows", "read_task"]
+
+
+@dataclass(frozen=True)
+class BenchmarkTask:
+    """A task of the benchmark; its JSON is its identity.
+
+    Melodies are in C major and A minor, to which the corpora are transposed, over held-out
+    progressions of a corpus, a chord a beat.
+
+    Attributes:
+        rewards: a preset's name or a dict of terms.
+        corpus: where the progressions and the human melodies come from.
+        split: the part of the corpus that is held out: test or validation.
+        meter: ``"2/4"``, ``"3/4"``, ``"4/4"`` or ``"6/8"``.
+        steps_per_beat: grid slots a beat: 1, 2 or 4.
+        bars: bars of a melody.
+        pitch_range: lowest and highest pitch.
+
+    >>> BenchmarkTask("acmg").digest
+    '5918d765'
+    """
+
+    rewards: RewardSpec = "balanced"
+    corpus: str = "chorales"
+    split: str = "test"
+    meter: str = "4/4"
+    steps_per_beat: int = 2
+    bars: int = 8
+    pitch_range: tuple[str | int, str | int] = ("C3", "B5")
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the corpus."""
+        object.__setattr__(self, "pitch_range", tuple(self.pitch_range))
+        self.plain("random")
+        load(self.rewards, steps=1)
+
+    @property
+    def json(self) -> str:
+        """The task as JSON text, with sorted names."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits of the JSON."""
+        return hashlib.sha256(self.json.encode()).hexdigest()[:8]
+
+    @property
+    def name(self) -> str:
+        """A short name for people: the preset, and what is not as usual."""
+        words = [self.rewards if isinstance(self.rewards, str) else "rewards"]
+        usual = BenchmarkTask()
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value != getattr(usual, field.name):
+                words.append(f"{field.name}={value}".replace("/", ":"))
+        return "-".join(words) + ("" if isinstance(self.rewards, str) else f"-{self.digest}")
+
+    def plain(self, progression: str | None = None) -> Task:
+        """Return the task of the environment, over the corpus's progressions or others."""
+        return Task(**self._arguments(progression))
+
+    def _arguments(self, progression: str | None) -> dict[str, Any]:
+        return {
+            "key": "natural",
+            "progression": progression or f"corpus:{self.corpus}/{self.split}",
+            "meter": self.meter,
+            "steps_per_beat": self.steps_per_beat,
+            "bars": self.bars,
+            "pitch_range": self.pitch_range,
+        }
+
+    @cached_property
+    def task(self) -> Task:
+        """The task of the environment over the held-out progressions."""
+        return self.plain()
+
+    @cached_property
+    def reward(self) -> Reward:
+        """The reward, for episodes of this length."""
+        return load(self.rewards, steps=self.plain("random").steps)
+
+    def envs(self, size: int) -> MelodyComposeVectorEnv:
+        """Return environments of this task, as `musicgym.agents.rollout.play` needs them."""
+        made = gym.make_vec(
+            "MelodyCompose-v0",
+            num_envs=size,
+            **self._arguments(None),
+            rewards=self.rewards,
+            observation="compact",
+            autoreset_mode="Disabled",
+            backend="arrays",  # a few hundred episodes are over before a kernel is compiled
+        )
+        assert isinstance(made, MelodyComposeVectorEnv)
+        return made
+
+
+def corpus_windows(corpus: Corpus, split: str, task: Task) -> Windows:
+    """Return the human melodies of a split for a task.
+
+    Raises:
+        ValueError: the corpus has none of this meter, length and range.
+    """
+    return windows(corpus, split, bars=task.bars, meter=task.meter, low=task.low, high=task.high)
+
+
+def as_melodies(cut: Windows, task: Task) -> list[Melody]:
+    """Return windows as melodies in C major and A minor."""
+    keys = (usual_key(0, "major"), usual_key(9, "minor"))
+    return [
+        Melody(
+            tuple(events.tolist()),
+            task.low,
+            keys[mode],
+            tuple(map(Chord.of, cut.roots[i], cut.codes[i])),
+            task.meter,
+            task.steps_per_beat,
+            cut.names[i],
+        )
+        for i, (events, mode) in enumerate(zip(cut.events, cut.modes, strict=True))
+    ]
+
+
+def read_task(text: str, **usual: Any) -> BenchmarkTask:
+    """Return the task that a preset's name, JSON text or a JSON file says.
+
+    Args:
+        text: such as ``acmg``, ``{"rewards": "acmg", "bars": 4}``, or a path ending in .json.
+        usual: fields that the text does not say.
+
+    Raises:
+        ValueError: an unknown preset or field, or no JSON.
+    """
+    said: Any = {"rewards": text}
+    if text.lstrip().startswith("{") or text.endswith(".json"):
+        source = text
+        if text.endswith(".json"):
+            source = Path(text).read_text()
+        try:
+            said = json.loads(source)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"task: {text!r} is not JSON: {error}.") from error
+        if not isinstance(said, dict):
+            raise ValueError(f"task: {text!r} is not a JSON object of fields.")
+    known = [field.name for field in fields(BenchmarkTask)]
+    for name in said:
+        if name not in known:
+            raise ValueError(
+                f"task: {name!r} is not a field{closest(name, known)}; "
+                f"the fields are {', '.join(known)}."
+            )
+    return BenchmarkTask(**{**usual, **said})
