@@ -12,9 +12,10 @@ from musicgym.events import FIRST_NOTE
 from musicgym.observation import layout
 from musicgym.task import Task
 
-__all__ = ["HeldTonic", "NearestChordTone", "UniformRandom"]
+__all__ = ["SURE", "AlternatedChordTones", "HeldTonic", "NearestChordTone", "UniformRandom"]
 
-_SURE = 1e4  # a logit this far above the others is a certainty
+#: A logit this far above the others is a certainty.
+SURE = 1e4
 
 
 class _Heuristic:
@@ -33,7 +34,7 @@ class _Heuristic:
         return episodes, 0
 
     def _one_hot(self, events: Tensor) -> Tensor:
-        return torch.nn.functional.one_hot(events, self.task.n_events).float() * _SURE
+        return torch.nn.functional.one_hot(events, self.task.n_events).float() * SURE
 
     def _nearest(self, allowed: Tensor, to: Tensor) -> Tensor:
         """Return the events (B,) that strike the allowed pitch (B, P) nearest to a pitch (B,).
@@ -95,4 +96,34 @@ class NearestChordTone(_Heuristic):
         tones = (mask >> self._classes(episodes, last.device)) & 1 > 0
         events = self._nearest(tones, here)
         stay = ringing & ((events - FIRST_NOTE + self.task.low == last) | (mask[:, 0] == 0))
+        return self._one_hot(torch.where(stay, 0, events)), (episodes, step + 1)
+
+
+class AlternatedChordTones(_Heuristic):
+    """Strikes a chord tone on every step, by turns the two nearest the middle of the tessitura.
+
+    Each step strikes the chord tone nearest that middle other than the pitch before, so no pitch is
+    struck twice in a row. It ends on the tonic where the last chord has it. It holds where there is
+    no such tone, as over a span without a chord.
+    """
+
+    def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return the other chord tone of the span at each step."""
+        episodes, step = state
+        last = observation[:, self.columns["pitch"]].long() - 1 + self.task.low
+        ringing = observation[:, self.columns["ringing"]] > 0
+        mask, final = (
+            torch.as_tensor(episodes.masks[:, t]).to(last.device)[:, None] for t in (step, -1)
+        )  # (B, 1)
+        classes = self._classes(episodes, last.device)  # (B, P)
+        tones, left = (mask >> classes) & 1 > 0, episodes.masks.shape[1] - step
+        tonic, home = classes == 0, final & 1 > 0
+        if left == 2:  # leave the tonic to the last step
+            tones = tones & ~(tonic & home)
+        elif left == 1:
+            tones = torch.where(home, tonic, tones)
+        pitches = torch.arange(self.task.low, self.task.high + 1, device=last.device)
+        tones = tones & (pitches != last[:, None])
+        events = self._nearest(tones, torch.full_like(last, self.middle))
+        stay = ringing & ~tones.any(-1)
         return self._one_hot(torch.where(stay, 0, events)), (episodes, step + 1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from musicgym.dynamics import Episodes
 from musicgym.observation import layout
-from musicgym.randomness import draw, episode_key
+from musicgym.randomness import draw, first_key
 from musicgym.task import Task
 
 from .configs import Sampling
@@ -49,15 +49,15 @@ def masked(logits: Tensor, observation: Tensor, ringing: int) -> Tensor:
     return torch.cat([hold, logits[..., 1:]], dim=-1)
 
 
-def chances(key: Tensor, seed: int, steps: int) -> Tensor:
+def chances(key: Tensor, seed: int | Tensor, steps: int) -> Tensor:
     """Return the draws (T, B) that pick the events of a play, from the episodes' keys (B,).
 
     A draw depends on nothing else: not on the batch, nor on the device. The seed salts the key, so
     two plays that meet the same episode choose other events in it, and no draw of the environment
-    comes again.
+    comes again. Each episode may have a seed of its own, int64 (B,).
     """
     step = torch.arange(steps, device=key.device)[:, None]
-    drawn: Tensor = draw(draw(key, episode_key(seed)), step)
+    drawn: Tensor = draw(draw(key, first_key(seed)), step)
     return drawn
 
 

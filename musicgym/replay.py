@@ -2,10 +2,12 @@
 
 What a planner, a best-of-N search, an audit or an evaluation asks about melodies that no
 environment has just played: `begin` starts any episodes, `pay` says what each term pays for any
-events in them.
+events in them, `walk` for events that are chosen on the way.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ from .reward import Reward, Rule, SequenceTerm
 from .select import count_bits
 from .task import Task, chord_masks
 
-__all__ = ["begin", "episodes_of", "pay"]
+__all__ = ["begin", "episodes_of", "pay", "walk"]
 
 
 def episodes_of(cut: Windows, task: Task) -> Episodes:
@@ -84,7 +86,29 @@ def pay(
         reward: its terms; sequence terms start anew.
         episodes: needed for sequence terms.
     """
-    n, steps = events.shape
+    return walk(c, state, lambda t, _: events[:, t], events.shape[1], reward, episodes)[1]
+
+
+def walk(
+    c: Constants,
+    state: State,
+    choose: Callable[[int, State], npt.NDArray[np.integer]],
+    steps: int,
+    reward: Reward,
+    episodes: Episodes | None = None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return events (N, T) chosen step by step, an invalid one as a rest, and their `pay`.
+
+    Args:
+        c: from `begin`.
+        state: from `begin`: the episodes at their start.
+        choose: gives the events (N,) of a step from its number and the states before it.
+        steps: how many steps are walked (T).
+        reward: its terms; sequence terms start anew.
+        episodes: needed for sequence terms.
+    """
+    n = len(state.key)
+    played = np.empty((n, steps), np.int64)
     paid = np.zeros((n, steps, len(reward.terms)))
     sequence = [(k, t.pays) for k, t in enumerate(reward.terms) if isinstance(t.pays, SequenceTerm)]
     for _, term in sequence:
@@ -92,11 +116,12 @@ def pay(
             raise ValueError("pay: sequence terms need the episodes.")
         term.begin(episodes, np.ones(n, np.bool_))
     for t in range(steps):
-        m = moment(c, state, events[:, t].astype(np.int64))
+        m = moment(c, state, choose(t, state).astype(np.int64))
+        played[:, t] = m.event
         for k, (_, _, rule) in enumerate(reward.terms):
             if isinstance(rule, Rule):
                 paid[:, t, k] = judge(rule, m)
         for k, term in sequence:
             paid[:, t, k] = term.pay(m.event)
         state = advance(c, state, m, chance_at(state.key, state.step + 1))
-    return paid
+    return played, paid

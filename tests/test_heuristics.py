@@ -7,7 +7,12 @@ import pytest
 import torch
 from small import vector_env
 
-from musicgym.agents.heuristics import HeldTonic, NearestChordTone, UniformRandom
+from musicgym.agents.heuristics import (
+    AlternatedChordTones,
+    HeldTonic,
+    NearestChordTone,
+    UniformRandom,
+)
 from musicgym.agents.rollout import play
 from musicgym.benchmarks.metrics.acmg import chord_match
 from musicgym.benchmarks.metrics.pieces import Pieces
@@ -68,6 +73,55 @@ def test_of_two_tones_as_near_it_takes_the_one_nearer_the_middle_or_the_lower(
     play(envs, NearestChordTone(envs.task, ties), 1)
     # From 69 the nearest of C is G4 (67); from there F4 (65) and A4 (69) of F are as near.
     assert Pieces.of(envs.melodies).notes[0].tolist() == [67, second]
+
+
+@pytest.mark.parametrize("bars", [2, 4])
+def test_the_alternated_chord_tones_strike_another_chord_tone_on_every_step(bars: int) -> None:
+    envs = drawn(200, bars=bars)
+    play(envs, AlternatedChordTones(envs.task), 1)
+    pieces = Pieces.of(envs.melodies)
+    assert (pieces.events > REST).all()
+    assert (chord_match(pieces) == 1).all()
+    steps = abs(np.diff(pieces.pitch.astype(int), axis=1))
+    assert steps.min() > 0 and steps.max() <= 10
+    assert all(len(set(row)) == 2 for row in pieces.pitch[:, :4])  # one chord a bar
+    low, high = envs.task.comfortable
+    assert low <= pieces.pitch.min() and pieces.pitch.max() <= high
+
+
+def test_the_alternated_chord_tones_end_on_the_tonic_where_the_last_chord_has_it() -> None:
+    envs = drawn(200)
+    play(envs, AlternatedChordTones(envs.task), 1)
+    pieces = Pieces.of(envs.melodies)
+    home = pieces.masks[:, -1] >> pieces.tonic & 1 == 1
+    assert 20 < home.sum() < 180
+    np.testing.assert_array_equal(pieces.pitch[:, -1] % 12 == pieces.tonic, home)
+
+
+@pytest.mark.parametrize(
+    ("progression", "pitches"),
+    [
+        ("C G", [67, 72, 67, 72, 67, 71, 67, 71]),
+        # The last but one leaves C5 to the last: it is E4, and not C5 as before.
+        ("Gm C", [70, 67, 70, 67, 72, 67, 64, 72]),
+        ("C N.C.", [67, 72, 67, 72]),
+    ],
+)
+def test_the_alternated_chord_tones_are_the_two_nearest_the_middle(
+    progression: str, pitches: list[int]
+) -> None:
+    envs = vector_env(1, progression=progression)
+    assert sum(envs.task.comfortable) // 2 == 69
+    play(envs, AlternatedChordTones(envs.task), 1)
+    assert Pieces.of(envs.melodies).notes[0].tolist() == pitches
+
+
+def test_the_alternated_chord_tones_are_strong_where_striking_pays() -> None:
+    formula = {"preset": "acmg", "non_chord_tone": {"reading": "formula"}}
+    envs = drawn(100, rewards=formula)
+    policies = (AlternatedChordTones(envs.task), NearestChordTone(envs.task))
+    many, few = (float(play(envs, policy, 1).rewards.sum(1).mean()) for policy in policies)
+    assert many > few + 1
 
 
 def test_uniform_draws_every_valid_event_equally_often() -> None:

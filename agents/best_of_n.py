@@ -1,0 +1,246 @@
+"""Best of N: draw many melodies from a policy and keep the one that the reward likes best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from musicgym.dynamics import Episodes
+from musicgym.reward import PolicyTerm, Reward
+from musicgym.task import Task
+
+from .heuristics import SURE
+from .imagination import Imagined, imagine
+from .learning import Report
+from .melody_lstm import MelodyLSTM
+from .policy import Policy, chances
+
+__all__ = ["BestOfN", "Drawn", "at_kl", "curve", "draws", "kl_bound", "pool"]
+
+#: Melodies that are drawn at once: enough to fill a core, and some 50 MB at 64 steps.
+AT_ONCE = 2048
+#: From so many melodies on, compiled loops are worth their second of loading.
+MANY = 8192
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Drawn(NamedTuple):
+    """N melodies of a larger number of draws.
+
+    Attributes:
+        episode: (N,) the episode of each melody.
+        draw: (N,) which draw in that episode it is.
+        made: the melodies.
+        returns: (N,) the weighted sums of what they are paid, policy terms left out.
+    """
+
+    episode: Ints
+    draw: Ints
+    made: Imagined
+    returns: Floats
+
+
+def draws(
+    policy: Policy,
+    task: Task,
+    reward: Reward,
+    episodes: Episodes,
+    count: int,
+    seed: int = 0,
+    at_once: int = AT_ONCE,
+    **how: Any,
+) -> Iterator[Drawn]:
+    """Draw `count` melodies in each of B episodes, draw by draw, a few at once.
+
+    Draw r is the play with the seed ``seed + r * 2**32``, so draw 0 is what `imagine` plays. What
+    an episode itself draws (its median tones) is the same in all of them.
+
+    Args:
+        policy: what plays; the melodies are its own, one by one.
+        task: of the episodes.
+        reward: what pays.
+        episodes: what is fixed in the B episodes.
+        count: melodies an episode.
+        seed: fixes the melodies.
+        at_once: melodies played in one batch: it bounds the memory and changes nothing else.
+        how: `sampling`, `steps_per_chord` or `device` of `imagine`.
+    """
+    if count < 1:
+        raise ValueError(f"count: {count!r} is not 1 or more.")
+    paying = Reward(
+        tuple(t for t in reward.terms if t.weight and not isinstance(t.pays, PolicyTerm)),
+        reward.readings,
+    )
+    fixed = Episodes(*(torch.as_tensor(part).cpu().numpy() for part in episodes))
+    key, size = torch.from_numpy(fixed.key.astype(np.int64)), len(fixed.key)
+    player = policy
+    if isinstance(policy, MelodyLSTM):
+        player = policy.prepared()
+        player.compiled = policy.head.weight.device.type == "cpu" and count * size >= MANY
+    for first in range(0, count * size, at_once):
+        draw, episode = np.divmod(np.arange(first, min(first + at_once, count * size)), size)
+        seeds = torch.from_numpy(draw << 32) + seed
+        chance = chances(key[torch.from_numpy(episode)], seeds, fixed.masks.shape[1])
+        some = Episodes(*(part[episode] for part in fixed))
+        made = imagine(player, some, task, paying, chance=chance, **how)
+        returns = made.returns(paying)
+        if not np.isfinite(returns).all():
+            raise ValueError("rewards: a melody's return is not a finite number.")
+        yield Drawn(episode, draw, made, returns)
+
+
+def pool(
+    policy: Policy,
+    task: Task,
+    reward: Reward,
+    episodes: Episodes,
+    count: int,
+    seed: int = 0,
+    report: Report = lambda _: None,
+    **how: Any,
+) -> Floats:
+    """Return the returns (B, M) of `count` melodies of a policy in each episode.
+
+    Args:
+        policy: what plays.
+        task: of the episodes.
+        reward: what pays, policy terms left out.
+        episodes: what is fixed in the B episodes.
+        count: melodies an episode (M).
+        seed: fixes the melodies.
+        report: called with ``{"melodies": ...}``, how many are done, out of B * M.
+        how: of `draws`.
+    """
+    returns = np.empty((len(episodes.key), count))
+    done = 0
+    for drawn in draws(policy, task, reward, episodes, count, seed, **how):
+        returns[drawn.episode, drawn.draw] = drawn.returns
+        done += len(drawn.draw)
+        report({"melodies": done})
+    return returns
+
+
+class BestOfN:
+    """A policy that draws n melodies of another at the start and plays the best of them.
+
+    The best is the one of the highest return, policy terms left out; of equals the first. Where the
+    reward draws median tones (``median="random"``) they are the episode's own, which no policy
+    sees before they are due: there it is clairvoyant. It does not know of an opening that is
+    given, nor of weights changed at a reset.
+
+    Reference: best-of-n or rejection sampling, Stiennon et al. 2020 (arXiv 2009.01325).
+    """
+
+    def __init__(
+        self, policy: Policy, task: Task, reward: Reward, n: int, seed: int = 0, **how: Any
+    ) -> None:
+        """Keep what draws and what scores.
+
+        Args:
+            policy: what draws.
+            task: of the episodes it will play.
+            reward: what scores, from `musicgym.reward.load`.
+            n: melodies drawn an episode.
+            seed: fixes them.
+            how: of `draws`.
+        """
+        if n < 1:
+            raise ValueError(f"n: {n!r} is not 1 or more.")
+        self.policy, self.task, self.reward, self.n = policy, task, reward, n
+        self.seed, self.how = seed, how
+
+    def plan(self, episodes: Episodes) -> tuple[Ints, Floats]:
+        """Return the best events (B, T) and their returns (B,)."""
+        size, steps = episodes.masks.shape
+        best, events = np.full(size, -np.inf), np.zeros((size, steps), np.int64)
+        for drawn in draws(
+            self.policy, self.task, self.reward, episodes, self.n, self.seed, **self.how
+        ):
+            # Highest return last, of equals the first draw last: it is the one that stays.
+            order = np.lexsort((-drawn.draw, drawn.returns))
+            winner = np.full(size, -1)
+            winner[drawn.episode[order]] = order
+            met = np.flatnonzero(winner >= 0)
+            better = met[drawn.returns[winner[met]] > best[met]]
+            best[better] = drawn.returns[winner[better]]
+            events[better] = drawn.made.events[winner[better]]
+        return events, best
+
+    def initial_state(self, episodes: Episodes) -> tuple[Tensor, int]:
+        """Draw and choose; return the events (B, T) to play and the step."""
+        return torch.from_numpy(self.plan(episodes)[0]), 0
+
+    def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return the chosen event of each episode as a certainty."""
+        events, step = state
+        now = events[:, step].to(observation.device)
+        certain = torch.nn.functional.one_hot(now, self.task.n_events).float() * SURE
+        return certain, (events, step + 1)
+
+
+def curve(returns: Floats) -> dict[int, float]:
+    r"""Return the mean best return of N draws for N = 1, 2, 4, ... and M, from M draws an episode.
+
+    .. math:: \hat{E}_N = \sum_{k=N}^{M} \binom{k-1}{N-1} \binom{M}{N}^{-1} r_{(k)}
+
+    with the returns of an episode in rising order: the mean of the maximum over all subsets of N,
+    without bias. Each value is a mean over the episodes.
+
+    Args:
+        returns: (B, M), from `pool`.
+
+    >>> curve(np.array([[3.0, 1.0, 2.0]]))  # pairs: (1, 2), (1, 3), (2, 3)
+    {1: 2.0, 2: 2.6666666666666665, 3: 3.0}
+    """
+    returns = np.asarray(returns, np.float64)
+    if returns.ndim != 2 or not returns.size:
+        raise ValueError(f"curve: returns of shape {returns.shape} are not (episodes, draws).")
+    m = returns.shape[1]
+    ranked = np.sort(returns, axis=1).mean(0)  # (M,)
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, m + 1)))])
+    k = np.arange(1, m + 1)
+    found = {}
+    for n in sorted({*(2**i for i in range(m.bit_length())), m}):
+        above = k[n - 1 :]
+        logs = log_factorial[above - 1] - log_factorial[above - n]  # C(k - 1, n - 1) (n - 1)!
+        share = np.exp(logs - logs[-1]) * n / m  # the last is C(m - 1, n - 1) / C(m, n) = n / m
+        found[n] = float(share @ ranked[n - 1 :] / share.sum())
+    return found
+
+
+def kl_bound(n: int, steps: int) -> float:
+    r"""Return the most that best of n can stray from its policy, in nats a step.
+
+    .. math:: \mathrm{KL} \le \left( \log n - \frac{n-1}{n} \right) / T
+
+    Reference: Beirami et al. 2024 (arXiv 2401.01879), who show that the formula, exact for draws
+    that are never equal, is an upper bound.
+
+    >>> kl_bound(1, 64), round(kl_bound(64, 64), 3)
+    (0.0, 0.05)
+    """
+    if n < 1 or steps < 1:
+        raise ValueError(f"kl_bound: n={n!r} and steps={steps!r} must be 1 or more.")
+    return (math.log(n) - (n - 1) / n) / steps
+
+
+def at_kl(points: Mapping[int, float], kl: float, steps: int) -> float:
+    """Return the value of a `curve` at a KL in nats a step, straight lines between its points.
+
+    A mixture of two N reaches its line. Past the largest N it is that N's value, which
+    more draws could only raise; below 0 it is that of N = 1.
+
+    >>> at_kl({1: 10.0, 2: 20.0}, kl_bound(2, 8) / 2, 8)
+    15.0
+    """
+    numbers = sorted(points)
+    bounds = [kl_bound(n, steps) for n in numbers]
+    return float(np.interp(kl, bounds, [points[n] for n in numbers]))
