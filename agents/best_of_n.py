@@ -211,7 +211,7 @@ def curve(returns: Floats) -> dict[int, float]:
     for n in sorted({*(2**i for i in range(m.bit_length())), m}):
         above = k[n - 1 :]
         logs = log_factorial[above - 1] - log_factorial[above - n]  # C(k - 1, n - 1) (n - 1)!
-        share = np.exp(logs - logs[-1]) * n / m  # the last is C(m - 1, n - 1) / C(m, n) = n / m
+        share = np.exp(logs - logs[-1])  # in units of the last; C(m, n) is their sum
         found[n] = float(share @ ranked[n - 1 :] / share.sum())
     return found
 
