@@ -1,0 +1,405 @@
+"""What planners share: the states that matter, and what each event pays and leads to.
+
+Nothing musical is known here. `moment`, `advance` and the rules run on a grid that has an axis for
+the events and one for each column of `State` that the reward depends on. What it depends on is read
+from their text, and so is what an episode's chords change: places that look the same share a table.
+The median tone moves by itself, so it is a Markov chain of its own: the draws to come enter as an
+expectation over it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from musicgym.backends.arrays import judge, rows
+from musicgym.backends.scalar import PLACE, TABLES
+from musicgym.backends.source import Code, Flag, InlineError, Inliner, Record
+from musicgym.dynamics import RUN_CAP, Constants, Episodes, Moment, State, advance, moment
+from musicgym.events import FIRST_NOTE
+from musicgym.observation import observe
+from musicgym.randomness import chance_at
+from musicgym.replay import begin
+from musicgym.reward import Reward, Rule, SequenceTerm
+from musicgym.task import Task
+from musicgym.theory import closest
+
+__all__ = ["Model", "NotFiniteMemory", "Table", "model_of"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+#: Shapes are written with B episodes, E events, S states and X figures of a state.
+Backup = Callable[["Table", Floats, int], Floats]
+
+NEVER = -1e100  # what an event pays that is no event here
+DRAWS = np.arange(12)  # every size of a chord divides 12, so these stand for all draws
+KEPT_BYTES = 300_000_000
+
+
+class NotFiniteMemory(ValueError):
+    """A term sees more of the melody than any finite state; the message names it."""
+
+
+class Table(NamedTuple):
+    """What follows from each event in each state of a place.
+
+    Attributes:
+        reward: (R, E, S) for each of R mixes of rules; NEVER where an event counts as another one.
+        to: (E, S) the place of the state after, the median tone as it was.
+    """
+
+    reward: Floats
+    to: Ints
+
+
+class Dependence(NamedTuple):
+    """What rewards depend on.
+
+    Attributes:
+        columns: names of State.
+        place: (step, row, tonic, mode) -> all else that they depend on.
+    """
+
+    columns: set[str]
+    place: Callable[[int, int, int, int], tuple[Any, ...]]
+
+
+class Model:
+    """Episodes from given states to their end, under mixes of rules.
+
+    Equal episodes are planned once; `which` (B,) says which of the U distinct ones each is.
+    """
+
+    def __init__(
+        self,
+        c: Constants,
+        state: State,
+        rules: Sequence[Rule],
+        mixes: npt.ArrayLike,
+        read: Sequence[str] = (),
+        known: bool = False,
+    ) -> None:
+        """Find the states.
+
+        Args:
+            c: constants, with a row of chords an episode (see `musicgym.replay.begin`).
+            state: columns (B,), all at one step: where the episodes stand.
+            rules: K of them.
+            mixes: weights (R, K); rules that no mix weighs are left out.
+            read: further columns of State to tell apart.
+            known: the draws to come are those of the episodes' keys, and known; else they are
+                taken in expectation.
+        """
+        weights = np.asarray(mixes, np.float64)
+        used = np.flatnonzero(weights.any(axis=0)).tolist()
+        self.c, self.weights, self.rules = c, weights[:, used], [rules[k] for k in used]
+        parts = [np.reshape(a, (len(state.row), -1)) for a in (*state[1:2], *state[3:])]
+        chords = np.stack([c.roots, c.codes, c.masks]).reshape(3, -1, c.spans)[:, state.row]
+        draws = [state.key[:, None]] if known else []
+        same = np.concatenate([*parts, *chords, *draws], axis=1)
+        _, first, self.which = np.unique(same, axis=0, return_index=True, return_inverse=True)
+        self.which = self.which.reshape(-1)
+        self.state = rows(state, first)
+        self.size, self.start = len(first), int(self.state.step[0])
+        needs = depend(c, self.rules, {"ringing", *read})
+        self.place = needs.place
+        self.axes = {n: values for n, values in axes(c).items() if n in needs.columns}
+        self.shape = tuple(map(len, self.axes.values()))
+        self.states = int(np.prod(self.shape))
+        self._find_medians("median" in needs.columns, known)
+        self._tables: OrderedDict[Any, Table] = OrderedDict()
+
+    def _find_medians(self, needed: bool, known: bool) -> None:
+        """Find the median tones that can be reached at each step, and how they follow."""
+        c, size = self.c, self.size
+        #: a step, an episode -> the median tones that can be; (steps + 1, U)
+        self.medians: list[list[tuple[int, ...]]] = []
+        #: a step -> chances (U, M, M') of the next median tone, None where it is not needed
+        self.drift: list[Floats | None] = []
+        steps = range(self.start, c.steps)
+        if not needed:
+            self.medians = [[(0,)] * size] * (len(steps) + 1)
+            self.drift = [None] * len(steps)
+            return
+        around = np.arange(size)[:, None, None]
+        can = np.zeros((size, 128), np.bool_)
+        can[np.arange(size), self.state.median] = True
+        self.medians.append([tuple(np.flatnonzero(row).tolist()) for row in can])
+        for t in steps:
+            most = int(can.sum(1).max())
+            tones = np.argsort(~can, axis=1, kind="stable")[
+                :, :most
+            ]  # (U, M), those that can first
+            some = np.take_along_axis(can, tones, axis=1)
+            tones = np.where(some, tones, tones[:, :1])
+            now = State(*(column[:, None, None] for column in self.state))
+            now = now._replace(step=np.full((1, 1, 1), t), median=tones[:, :, None])
+            chance = chance_at(now.key, now.step + 1) if known else DRAWS[None, None]
+            after = advance(c, now, moment(c, now, np.ones((1, 1, 1), np.int64)), chance)
+            tones = np.broadcast_to(after.median, (size, most, chance.shape[-1]))
+            can = np.zeros((size, 128), np.bool_)
+            can[around, tones] = True
+            rank = can.cumsum(1) - 1  # (U, 128)
+            drift = np.zeros((size, most, int(can.sum(1).max())))
+            np.add.at(drift, (around, np.arange(most)[:, None], rank[around, tones]), 1)
+            self.drift.append(drift / chance.shape[-1])
+            self.medians.append([tuple(np.flatnonzero(row).tolist()) for row in can])
+
+    @property
+    def drawn(self) -> npt.NDArray[np.bool_]:
+        """Whether draws to come matter in each distinct episode (U,)."""
+        never = np.zeros(self.size, np.bool_)
+        for drift in self.drift:
+            never = never if drift is None else never | ((drift > 0) & (drift < 1)).any((1, 2))
+        return never
+
+    def table(self, t: int, u: int) -> Table:
+        """Return what follows from each event at a step of a distinct episode."""
+        s, tones = self.state, self.medians[t - self.start][u]
+        here = (*self.place(t, int(s.row[u]), int(s.tonic[u]), int(s.mode[u])), tones)
+        if here in self._tables:
+            self._tables.move_to_end(here)
+            return self._tables[here]
+        grid = (len(tones), *self.shape)
+        columns = {"median": np.array(tones), **self.axes}
+        apart = {
+            name: np.expand_dims(values, tuple(j for j in range(len(grid) + 1) if j != i + 1))
+            for i, (name, values) in enumerate(columns.items())
+        }  # each on an axis of its own
+        reward, to = self.follow(t, np.array(u), apart, np.arange(len(tones)), len(grid))
+        whole = (self.c.n_events, *grid)
+        table = Table(
+            np.ascontiguousarray(np.broadcast_to(reward, (len(reward), *whole))).reshape(
+                len(reward), self.c.n_events, -1
+            ),
+            np.ascontiguousarray(np.broadcast_to(to, whole)).reshape(self.c.n_events, -1),
+        )
+        self._tables[here] = table
+        if len(self._tables) * (table.reward.nbytes + table.to.nbytes) > KEPT_BYTES:
+            self._tables.popitem(last=False)
+        return table
+
+    def follow(
+        self, t: int, u: Ints, columns: Mapping[str, Any], tone: Ints, n_axes: int
+    ) -> tuple[Floats, Ints]:
+        """Run the text: return rewards (R, E, ...) and the places (E, ...) of the states after.
+
+        Args:
+            t: the step.
+            u: distinct episodes.
+            columns: of State, each with an axis of length 1 for the events in front.
+            tone: the places of the median tones among those that can be.
+            n_axes: how many axes the columns have beside that of the events.
+        """
+        c, zero = self.c, np.zeros_like(u)
+        events = np.arange(c.n_events).reshape(-1, *[1] * n_axes)
+        fixed = {name: getattr(self.state, name)[u] for name in ("key", "row", "tonic", "mode")}
+        flags = {n: zero.astype(v.dtype) for n, v in axes(c).items()}
+        given = {"median": zero, **flags, **fixed, "step": zero + t, **columns}
+        state = State(**given)
+        with np.errstate(all="ignore"):  # on states of the grid that never occur
+            m = moment(c, state, events)
+            raw = [np.asarray(judge(rule, m), np.float64) for rule in self.rules]
+            after = advance(c, state, m, zero)
+        valid = m.event == events  # an event that counts as another one is none of its own
+        paid = []
+        for mix in self.weights:
+            total = np.zeros(())
+            for weight, value in zip(mix, raw, strict=True):
+                if weight:
+                    total = total + weight * value
+            paid.append(np.where(valid, total, NEVER))
+        axis = tone if n_axes == 1 else tone.reshape(-1, *[1] * (n_axes - 1))
+        to: Any = axis
+        for name, values in self.axes.items():
+            place = np.zeros(int(values[-1]) + 1, np.intp)
+            place[values.astype(np.intp)] = np.arange(len(values))
+            to = to * len(values) + place[np.asarray(getattr(after, name)).astype(np.intp)]
+        return np.stack(np.broadcast_arrays(*paid)), to
+
+    def ahead(self, t: int, u: int, values: Floats) -> Floats:
+        """Return the mean over the draw after a step: (X, S') of the states after it to (X, S)."""
+        drift = self.drift[t - self.start]
+        if drift is None:
+            return values
+        before, after = (len(self.medians[i - self.start][u]) for i in (t, t + 1))
+        mean = drift[u, :before, :after] @ values.reshape(len(values), after, -1)
+        return mean.reshape(len(values), -1)
+
+    def sweep(
+        self,
+        end: npt.ArrayLike,
+        backup: Backup,
+        keep: Callable[[int, int, Floats], None] = lambda t, u, ahead: None,
+        report: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> Floats:
+        """Work back from the end; return the figures (B, X) of the states where episodes stand.
+
+        Args:
+            end: (X,) figures of every state at the end.
+            backup: (table, figures (X, S) of what comes after, step) -> figures (X, S).
+            keep: hears the step, the episode and the figures of what comes after.
+            report: hears ``{"steps": done}`` after each step, from 1 to the steps that are left.
+        """
+        last = np.asarray(end, np.float64)[:, None]
+        values = [np.repeat(last, len(m) * self.states, axis=1) for m in self.medians[-1]]
+        for t in reversed(range(self.start, self.c.steps)):
+            for u in range(self.size):
+                ahead = self.ahead(t, u, values[u])
+                keep(t, u, ahead)
+                values[u] = backup(self.table(t, u), ahead, t)
+            report({"steps": self.c.steps - t})
+        at = self._places(self.state)
+        return np.stack([v[:, i] for v, i in zip(values, at, strict=True)])[self.which]
+
+    def _places(self, state: State) -> Ints:
+        """Return the places of states (N,) among those that are told apart, without the median."""
+        place = np.zeros(len(state.row), np.intp)
+        for name, values in self.axes.items():
+            place = place * len(values) + np.searchsorted(values, getattr(state, name))
+        return place
+
+    def seen(self, parts: Mapping[str, Any], t: int, which: Ints) -> tuple[Floats, Ints]:
+        """Return rewards (R, E, B) and places (E, B) of the states after, from observations.
+
+        Args:
+            parts: the parts of the compact observation, int64 (B,) each.
+            t: the step.
+            which: distinct episodes (B,).
+        """
+        c, blank = self.c, rows(self.state, np.zeros(1, np.intp))
+        tones = np.array([0, *range(c.window, c.window + 12)])
+        columns = {}
+        for name, values in {"median": tones, **self.axes}.items():
+            code = getattr(observe(c, blank._replace(**{name: values})), name)
+            decode = np.zeros(int(code.max()) + 1, values.dtype)
+            decode[code] = values
+            columns[name] = decode[parts[name]]
+        tone = [
+            self.medians[t - self.start][u].index(median) if self.drift[0] is not None else 0
+            for u, median in zip(which.tolist(), columns["median"].tolist(), strict=True)
+        ]
+        return self.follow(t, which, columns, np.array(tone, np.intp), 1)
+
+
+def axes(c: Constants) -> dict[str, npt.NDArray[Any]]:
+    """Return the values of the columns of State that events move; long ones last."""
+    flag = np.array([False, True])
+    pitches = c.low + np.arange(c.n_events - FIRST_NOTE)
+    return {
+        "weak_extra": flag,
+        "extra": flag,
+        "ringing": flag,
+        "run": np.arange(RUN_CAP + 1),
+        "event": np.arange(c.n_events),
+        "pitch": np.concatenate([[0], pitches]),
+    }
+
+
+def depend(c: Constants, rules: Sequence[Rule], read: set[str]) -> Dependence:
+    """Find what rewards, and the columns that are read, depend on: from the text itself."""
+    inliner, moved = Inliner(), axes(c)
+    atoms: dict[str, Any] = {
+        n: Flag(n) if v.dtype == np.bool_ else Code(n) for n, v in moved.items()
+    }
+    atoms |= {name: inliner.write("{}", Code(name)) for name in PLACE}
+    state = Record({name: atoms.get(name, Code(name)) for name in State._fields})
+    m = inliner.call(moment, c, state, Code("action"))
+    after = inliner.call(advance, c, state, m, Code("chance"))
+    paid: list[Any] = []
+    for rule in rules:
+        try:
+            paid.append(inliner.call(rule, m))
+        except InlineError:
+            paid += [m[name] for name in fields_read(rule)]
+    behind = {name: inliner.moving({name}) for name in (*moved, "median")}
+    columns: set[str] = set()
+    more = set(read)
+    while more > columns:
+        columns = more
+        outputs = [*paid, *(after[name] for name in columns)]
+        more = columns | {n for n, on in behind.items() if any(str(o) in on for o in outputs)}
+    outputs = [*paid, *(after[name] for name in columns if name != "median")]
+    moving = inliner.moving({"action", "chance", "median", *moved})
+    lines, values = inliner.assignments(list(inliner.settled(outputs, moving)))
+    body = "\n    ".join([*lines, f"return ({', '.join(values)},)" if values else "return ()"])
+    space: dict[str, Any] = {name: getattr(c, name).tolist() for name in TABLES}
+    exec(f"def place({', '.join(PLACE)}):\n    {body}", space)
+    return Dependence(columns, space["place"])
+
+
+class Heard:
+    """A moment that remembers what was read of it."""
+
+    def __init__(self) -> None:
+        """Start with nothing read."""
+        self.names: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the field of an example."""
+        self.names.add(name)
+        return getattr(Moment.example(), name)
+
+
+def fields_read(rule: Rule) -> set[str]:
+    """Return the fields of Moment that a rule reads: all of them where that cannot be seen."""
+    heard: Any = Heard()
+    try:
+        rule(heard)
+    except Exception:  # whatever a user's rule raises; it is called properly later
+        return set(Moment._fields)
+    return heard.names if heard.names <= set(Moment._fields) else set(Moment._fields)
+
+
+def weights_of(
+    reward: Reward, weights: Mapping[str, float] | npt.ArrayLike | None
+) -> npt.NDArray[np.float64]:
+    """Return the weights (K,) of the terms, with those that are given.
+
+    Raises:
+        ValueError: a name is unknown, there are too many or few, or one is no finite number.
+    """
+    given = reward.weights.copy()
+    if isinstance(weights, Mapping):
+        for name, weight in weights.items():
+            if name not in reward.names:
+                raise ValueError(
+                    f"weights: {name!r} is not a term of the reward{closest(name, reward.names)}; "
+                    f"its terms are {', '.join(reward.names)}."
+                )
+            given[reward.names.index(name)] = weight
+    elif weights is not None:
+        given = np.asarray(weights, np.float64)
+    if given.shape != (len(reward.names),) or not np.isfinite(given).all():
+        raise ValueError(f"weights: {weights!r} are not {len(reward.names)} finite numbers.")
+    return given
+
+
+def model_of(
+    task: Task,
+    reward: Reward,
+    episodes: Episodes,
+    weights: Mapping[str, float] | npt.ArrayLike | None = None,
+    steps_per_chord: int | None = None,
+    **more: Any,
+) -> Model:
+    """Return the model of episodes under a reward, from their start.
+
+    Raises:
+        NotFiniteMemory: a sequence term has a weight.
+        ValueError: the weights do not fit the reward.
+    """
+    given = weights_of(reward, weights)
+    for term, weight in zip(reward.terms, given, strict=True):
+        if weight and isinstance(term.pays, SequenceTerm):
+            raise NotFiniteMemory(
+                f"{term.name}: it judges the whole melody so far, so there is no exact optimum; "
+                f"give it the weight 0 to plan for the other terms."
+            )
+    # A chord a step is the same episode, whatever its chords' length.
+    c, state = begin(episodes, task, reward.readings, steps_per_chord or 1)
+    return Model(c, state, reward.rules, [given[: len(reward.rules)]], **more)
