@@ -1,4 +1,4 @@
-"""The command line: ``musicgym data | pretrain | train | compose | evaluate | bench``."""
+"""The command line: ``musicgym data | pretrain | train | compose | evaluate | audit | bench``."""
 
 from __future__ import annotations
 
@@ -353,6 +353,50 @@ class Evaluate(Training):
 
 
 @dataclass(frozen=True)
+class Audit:
+    """Audit a reward: does it know human melodies from corrupted ones, and can it be gamed?
+
+    Attributes:
+        target: a preset, or a file of your own: its REWARDS = {...}, or else its classes of terms.
+        corpus: corpus of the melodies.
+        meter: 2/4, 3/4, 4/4 or 6/8.
+        steps_per_beat: grid slots a beat: 1, 2 or 4.
+        bars: bars of a melody.
+        split: the melodies: train, validation or test.
+        seed: fixes corruptions, draws and intervals.
+        copies: corrupted copies of a melody.
+        out: folder for the JSON, the picture and the page of audits; none by default.
+    """
+
+    target: conf.Positional[str]
+    corpus: str = "chorales"
+    meter: str = "4/4"
+    steps_per_beat: int = 2
+    bars: int = 8
+    split: str = "test"
+    seed: int = 0
+    copies: int = 8
+    out: Path | None = None
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.benchmarks.audit.report import publish, text
+        from musicgym.benchmarks.audit.run import audit, check, progress
+        from musicgym.corpus.dataset import prepare
+
+        shape = (self.meter, self.steps_per_beat, self.bars)
+        check(self.target, *shape)  # a mistake shows before a corpus is prepared
+        corpus = prepare(self.corpus, steps_per_beat=self.steps_per_beat, jobs=os.cpu_count() or 1)
+        with progress() as report:
+            found = audit(
+                self.target, corpus, *shape, self.split, self.seed, self.copies, report=report
+            )
+        print(text(found))
+        for path in publish(found, self.out) if self.out else ():
+            print(path)
+
+
+@dataclass(frozen=True)
 class Bench:
     """Measure speed against named peers, in one interleaved run.
 
@@ -393,6 +437,7 @@ Command = (
     | Annotated[Train, conf.subcommand("train")]
     | Annotated[Compose, conf.subcommand("compose")]
     | Annotated[Evaluate, conf.subcommand("evaluate")]
+    | Annotated[Audit, conf.subcommand("audit")]
     | Annotated[Bench, conf.subcommand("bench")]
 )
 
