@@ -181,7 +181,7 @@ class Planner:
         """Return the model, and what comes after each step (T, U), figures (X, S) each."""
         raise NotImplementedError
 
-    def judge(self, reward: Floats, ahead: Floats, parts: Mapping[str, Any]) -> Floats:
+    def judge(self, reward: Floats, ahead: Floats, observation: Tensor) -> Floats:
         """Return logits (E, B) from rewards (E, B) and figures (X, E, B) of what comes after."""
         raise NotImplementedError
 
@@ -199,7 +199,7 @@ class Planner:
         ahead = np.empty((len(kept[step][0]), *to.shape))
         for b, u in enumerate(model.which):
             ahead[:, :, b] = kept[step][u][:, to[:, b]]
-        logits = self.judge(reward[0], ahead, parts).T.astype(np.float32)
+        logits = self.judge(reward[0], ahead, observation).T.astype(np.float32)
         return torch.from_numpy(logits).to(observation.device), (model, kept, step + 1)
 
 
@@ -225,7 +225,7 @@ class ExactPlanner(Planner):
                 step[u][1] = 1
         return model, kept
 
-    def judge(self, reward: Floats, ahead: Floats, parts: Mapping[str, Any]) -> Floats:
+    def judge(self, reward: Floats, ahead: Floats, observation: Tensor) -> Floats:
         """Return the log of the number of ways on after optimal events, -1e9 after others."""
         worth = reward + ahead[0]
         ways = np.log(np.maximum(ahead[1], 1e-300))

@@ -256,6 +256,14 @@ class Model:
         at = self._places(self.state)
         return np.stack([v[:, i] for v, i in zip(values, at, strict=True)])[self.which]
 
+    def observed(self, t: int) -> npt.NDArray[np.uint8]:
+        """Return the compact observations (S', F) of the states at a step, for any one median."""
+        grid = np.meshgrid(*self.axes.values(), indexing="ij")
+        columns = {name: values.ravel() for name, values in zip(self.axes, grid, strict=True)}
+        blank = rows(self.state, np.zeros(self.states, np.intp))
+        state = blank._replace(step=np.full(self.states, t), **columns)
+        return np.stack(observe(self.c, state), axis=-1).astype(np.uint8)
+
     def _places(self, state: State) -> Ints:
         """Return the places of states (N,) among those that are told apart, without the median."""
         place = np.zeros(len(state.row), np.intp)
