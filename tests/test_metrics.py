@@ -1,50 +1,33 @@
-"""The metrics of melodies: values by hand, and what is undefined."""
+"""The registry of metrics: what pieces are, what is measured, and what is undefined."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
-from playing import spelt
+from tunes import MAJOR, close, melody, pieces, random_melodies
 
-from musicgym.benchmarks.evaluate import markdown
-from musicgym.benchmarks.metrics.acmg import (
-    METRICS,
-    autocorrelation,
-    chord_match,
-    distinct,
-    ends_on_tonic,
-    excessive_repetition,
-    onset_share,
-    outside_key,
-    pitch_range,
-    table,
-    under_octave,
-    unique_highest,
-    unique_lowest,
-)
-from musicgym.benchmarks.metrics.pieces import Pieces
+from musicgym.benchmarks.metrics import METRICS, Measured, Pieces, measure
+from musicgym.benchmarks.metrics.metric import entropy, histograms, mean, ratio
 from musicgym.melody import Melody
-from musicgym.theory import Key, parse_progression
+from musicgym.theory import parse_progression
 
-MAJOR, MINOR = Key.parse("C major"), Key.parse("A minor")
+pytestmark = pytest.mark.filterwarnings("error")
+
 SILENCE = " ".join(["-"] * 8)
-EMPTY = " ".join(["."] * 8)
+HOLDS = " ".join(["."] * 8)
+
+#: A small human set, for the metrics that compare with one.
+HUMAN = Pieces.of(random_melodies(6, seed=11))
 
 
-def pieces(*texts: str, key: Key = MAJOR, chords: str = "C", low: int = 48) -> Pieces:
-    """Return melodies of one length over chords that share it evenly."""
-    spans = parse_progression(chords, key)
-    return Pieces.of([Melody(tuple(spelt(text, low)), low, key, spans) for text in texts])
+def measured(name: str, some: Pieces, human: Pieces = HUMAN) -> np.ndarray:
+    metric = METRICS[name]
+    return np.asarray(metric.function(some, human) if metric.against else metric.function(some))
 
 
-def close(values: Any, *expected: float) -> None:
-    np.testing.assert_allclose(values, expected, atol=1e-12)
-
-
-# Reading
+# Pieces
 
 
 def test_pieces_know_what_is_struck_what_sounds_and_at_which_pitch() -> None:
@@ -55,157 +38,220 @@ def test_pieces_know_what_is_struck_what_sounds_and_at_which_pitch() -> None:
     assert p.notes[0].tolist() == [60, 64, 67]
 
 
+def test_the_line_holds_the_notes_of_each_melody_filled_up_on_the_right() -> None:
+    line = pieces(". C4 . - . E4 . G4", "- D4 . . - - . .", SILENCE).line
+    assert line.count.tolist() == [3, 1, 0]
+    assert line.present.tolist() == [[True] * 3, [True, False, False], [False] * 3]
+    assert line.pitch.tolist() == [[60, 64, 67], [62, 0, 0], [0, 0, 0]]
+    assert line.onset.tolist() == [[1, 5, 7], [1, 8, 8], [8, 8, 8]]
+    assert line.duration.tolist() == [[2, 2, 1], [3, 0, 0], [0, 0, 0]]
+    assert line.interval.tolist() == [[4, 3], [0, 0], [0, 0]]
+    assert line.lowest.tolist() == [60, 62, 0]
+    assert line.highest.tolist() == [67, 62, 0]
+
+
+def test_the_line_is_what_the_melodies_say_of_their_notes() -> None:
+    melodies = random_melodies(30, seed=1)
+    line = Pieces.of(melodies).line
+    for i, one in enumerate(melodies):
+        there = line.present[i]
+        columns = (line.onset[i][there], line.duration[i][there], line.pitch[i][there])
+        assert [tuple(n) for n in one.notes()] == list(zip(*columns, strict=True))
+
+
 def test_pieces_spread_the_chords_over_the_steps() -> None:
     p = pieces("C4 . . . . . . .", chords="C Am")
     assert (p.masks[0, :4] == 0b10010001).all()
     assert (p.masks[0, 4:] == (1 << 9 | 1 << 0 | 1 << 4)).all()
 
 
+def test_pieces_know_their_bars() -> None:
+    p = pieces("C4 . . D4 . . E4", meter="3/4", steps_per_beat=1)
+    assert (p.bars, p.steps_per_bar, p.quarters_per_step) == (3, 3, 1)
+    assert p.onsets.astype(int).tolist() == [[[1, 0, 0], [1, 0, 0], [1, 0, 0]]]
+    assert pieces("C4", meter="6/8", steps_per_beat=2).quarters_per_step == 1 / 4
+
+
 def test_pieces_are_melodies_of_one_length_at_least_one() -> None:
     with pytest.raises(ValueError, match="at least one"):
         Pieces.of([])
-    short, long = (Melody((2,) * n, 48, MAJOR, parse_progression("C", MAJOR)) for n in (4, 8))
     with pytest.raises(ValueError, match="one length"):
-        Pieces.of([short, long])
+        Pieces.of([melody("C4 . . ."), melody(HOLDS)])
 
 
-# Values by hand
+# The arithmetic
 
 
-def test_repetition_counts_what_exceeds_four_equal_notes_in_a_row() -> None:
-    texts = ("C4 C4 C4 C4 - - - -", "C4 C4 C4 C4 C4 C4 E4 F4", "C4 . C4 . C4 - C4 C4",
-             "C4 C4 C4 C4 E4 C4 C4 C4")  # fmt: skip
-    close(excessive_repetition(pieces(*texts)), 0, 2 / 8, 1 / 5, 0)
+def test_what_is_divided_by_nothing_is_undefined() -> None:
+    close(ratio([3, 0, 0], [4, 2, 0]), 3 / 4, 0, np.nan)
+    close(mean([[1, 3], [5, 7], [9, 9]], [[1, 1], [0, 1], [0, 0]]), 2, 7, np.nan)
+    close(mean(np.zeros((2, 0)), np.zeros((2, 0), bool)), np.nan, np.nan)
 
 
-def test_notes_outside_the_key_are_counted_by_onset() -> None:
-    close(outside_key(pieces("C4 . C#4 . . . F#4 G4", "B4 A4 - - - - - -")), 2 / 4, 0)
+def test_an_entropy_is_in_bits_of_counts_of_any_shape() -> None:
+    close(entropy([[[8, 8], [4, 12]]])[0], 1, -0.25 * np.log2(0.25) - 0.75 * np.log2(0.75))
 
 
-def test_minor_has_both_sixths_and_both_sevenths() -> None:
-    close(outside_key(pieces("F4 F#4 G4 G#4 A4 Bb4 C#4 D#4", key=MINOR)), 3 / 8)
+def test_histograms_count_values_row_by_row() -> None:
+    assert histograms([0, 2, 2, 2], [1, 0, 1, 1], 3, 2).tolist() == [[0, 1], [0, 0], [1, 2]]
 
 
-def test_an_octave_is_not_under_an_octave() -> None:
-    texts = ("C4 C5 C#4 D4 - - - -", "C4 . . B4 . - - -", "C3 C5 . . . . . .")
-    close(under_octave(pieces(*texts)), 2 / 3, 1, 0)
+# The registry
 
 
-def test_chord_match_is_a_share_of_the_sounding_time() -> None:
-    texts = ("C4 . . D4 - - - E4", "C4 . . . . . . .", "F4 . . . . . . .")
-    close(chord_match(pieces(*texts)), 4 / 5, 1, 0)
-    close(chord_match(pieces("C4 . . . . . . .", chords="C Dm")), 1 / 2)
+def test_every_metric_says_what_it_is() -> None:
+    families = {"acmg", "rl_tuner", "zhao", "ganorkar", "muspy", "mgeval", "musdr"}
+    assert {metric.family for metric in METRICS.values()} == families
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert metric.unit in ("%", "st", "s", "bits", "nats", "")
+        assert metric.title and "\n" not in metric.title
+    titles = [metric.title for metric in METRICS.values()]
+    assert len(set(titles)) == len(titles)
 
 
-def test_time_without_a_chord_does_not_count_for_the_chord_match() -> None:
-    close(chord_match(pieces("C4 . D4 . F4 . . .", chords="C N.C.")), 1 / 2)
-    assert np.isnan(chord_match(pieces("C4 . . . . . . .", chords="N.C."))).all()
+def test_a_mean_is_over_the_melodies_that_a_metric_is_defined_on() -> None:
+    found = measure(pieces(SILENCE, "C4 . . . F#4 . . .", "C4 . . . F4 . . ."))
+    assert found["outside_key"] == Measured(1 / 4, 2, 3)
+    assert found["onset_share"] == Measured(pytest.approx(4 / 24), 3, 3)
 
 
-def test_the_end_is_the_last_struck_note_in_any_octave() -> None:
-    texts = ("G4 . C3 - - - - -", "C4 . . . . . . G4", "C5 . . . . . . .")
-    close(ends_on_tonic(pieces(*texts)), 1, 0, 1)
-    close(ends_on_tonic(pieces("C4 . A4 . . . . .", key=MINOR)), 1)
+def test_a_metric_of_the_set_is_defined_on_all_of_it_or_on_none() -> None:
+    names = ["leaps_resolved"]
+    assert measure(pieces("C4 G4 C4 .", "C4 . . ."), names=names) == {
+        "leaps_resolved": Measured(1.0, 2, 2)
+    }
+    found = measure(pieces("C4 D4 C4 .", "C4 . . ."), names=names)["leaps_resolved"]
+    assert math.isnan(found.value)
+    assert (found.defined, found.total) == (0, 2)
 
 
-def test_the_range_goes_from_the_lowest_to_the_highest_note() -> None:
-    close(pitch_range(pieces("E4 C4 G4 . - C5 . .", "D4 . . . . . . .")), 12, 0)
+def test_metrics_against_a_reference_are_left_out_without_one() -> None:
+    against = {name for name, metric in METRICS.items() if metric.against}
+    assert against == {name for name in METRICS if name.split("_")[0] in ("bleu", "kld", "overlap")}
+    assert list(measure(HUMAN)) == [name for name in METRICS if name not in against]
+    assert list(measure(HUMAN, HUMAN)) == list(METRICS)
 
 
-def test_the_share_of_onsets_is_over_all_steps() -> None:
-    close(
-        onset_share(pieces("E4 . G4 . - - - C5", SILENCE, "C4 D4 C4 D4 C4 D4 C4 D4")), 3 / 8, 0, 1
-    )
+def test_what_is_measured_can_be_chosen() -> None:
+    assert list(measure(HUMAN, names=["h4", "duration"])) == ["h4", "duration"]
+    with pytest.raises(ValueError, match="no 'pitch_rnge'; did you mean 'pitch_range'"):
+        measure(HUMAN, names=["pitch_rnge"])
+    with pytest.raises(ValueError, match="'bleu_1' compares with a reference"):
+        measure(HUMAN, names=["bleu_1"])
 
 
-def test_the_autocorrelation_of_a_worked_example() -> None:
-    # About their mean: -1 1 -1 1 -1 1 over 60, 62; lags 1 to 3 give -5/6, 4/6, -3/6.
-    close(autocorrelation(pieces("C4 D4 C4 D4 C4 D4 - -")), (-5 + 4 - 3) / 6 / 3)
+def test_transposed_melodies_have_the_same_metrics() -> None:
+    some = random_melodies(5, seed=2)
+    here = measure(Pieces.of(some), HUMAN)
+    for shift in (-7, 5):
+        there = measure(Pieces.of([m.transposed(shift) for m in some]), HUMAN)
+        for name in METRICS:
+            assert there[name].value == pytest.approx(here[name].value, nan_ok=True), name
 
 
-def test_a_unique_extreme_is_struck_once() -> None:
-    p = pieces("C4 E4 G4 E4 - - - -", "C4 G4 C4 G4 - - - -", "C4 . - . - . . .")
-    close(unique_highest(p), 1, 0, 1)
-    close(unique_lowest(p), 1, 0, 1)
-
-
-def test_distinct_is_the_share_that_equals_no_earlier_melody() -> None:
-    one, two = "C4 . . . . . . .", "D4 . . . . . . ."
-    assert distinct(pieces(one, two, one, one)) == 0.5
-    assert distinct(pieces(one)) == 1
-
-
-def test_a_transposed_melody_has_the_same_metrics() -> None:
-    key, chords = Key.parse("C major"), parse_progression("C Am F G", MAJOR)
-    melody = Melody(tuple(spelt("C4 E4 . D4 F#4 - G4 C4")), 48, key, chords)
-    here, there = table(Pieces.of([melody])), table(Pieces.of([melody.transposed(5)]))
-    assert here == pytest.approx(there)
-    assert table(Pieces.of([melody, melody.transposed(5)]))["distinct"] == 0.5
+def test_a_melody_is_measured_alone_as_among_others() -> None:
+    melodies = [*random_melodies(3, bars=1, seed=3), melody(SILENCE), melody("C4 - - - - - - -")]
+    batch = Pieces.of(melodies)
+    for name, metric in METRICS.items():
+        values = measured(name, batch)
+        if values.ndim == 0:
+            continue
+        assert not metric.against
+        alone = [measured(name, Pieces.of([m]))[0] for m in melodies]
+        np.testing.assert_allclose(values, alone, atol=1e-12, err_msg=name)
 
 
 # What is undefined
 
-UNDEFINED_IN_SILENCE = set(METRICS) - {"onset_share"}
+#: Metrics that compare counts, which a melody without a note has too: 0.
+OF_COUNTS = {f"{kind}_{feature}" for kind in ("kld", "overlap") for feature in (
+    "pitch_count", "pitch_class_transitions", "note_count", "note_length_transitions"
+)}  # fmt: skip
+COUNTS = {"pitches_used", "pitch_classes_used"}
+#: Shares of all steps, beats or events, defined as soon as there is one.
+OF_STEPS = {"onset_share", "repeated", "repeated_as_published", "not_in_key", "starts_on_tonic",
+            "in_motif", "in_repeated_motif", "empty_beats", "empty_bars"}  # fmt: skip
+#: What needs two notes or more, or two bars.
+OF_INTERVALS = {
+    "under_octave", "leaps_resolved", "pitch_variation", "rhythm_diversity", "rhythm_continuity",
+    "note_repetition", "groove_consistency", "groove_similarity", "sequence_coherence",
+    *(name for name in METRICS if name.startswith(("autocorrelation", "bleu"))),
+    *(f"{kind}_{feature}" for kind in ("kld", "overlap")
+      for feature in ("pitch_interval", "onset_interval")),
+}  # fmt: skip
+
+DEFINED = {
+    "no step": ("", COUNTS | OF_COUNTS),
+    "rests": (SILENCE, COUNTS | OF_COUNTS | OF_STEPS),
+    "invalid holds": (HOLDS, COUNTS | OF_COUNTS | OF_STEPS),
+    "one note": ("- C4 . . - - - -", set(METRICS) - OF_INTERVALS),
+}
 
 
-@pytest.mark.parametrize("text", [SILENCE, EMPTY], ids=["rests", "invalid holds"])
+@pytest.mark.parametrize("case", DEFINED)
 @pytest.mark.parametrize("name", METRICS)
-def test_a_melody_without_a_note_is_undefined_and_never_a_crash(name: str, text: str) -> None:
-    metric, _ = METRICS[name]
-    (value,) = metric(pieces(text))
-    assert math.isnan(value) == (name in UNDEFINED_IN_SILENCE)
+def test_a_metric_is_undefined_where_it_says_so_and_never_a_crash(name: str, case: str) -> None:
+    text, defined = DEFINED[case]
+    value = measured(name, pieces(text)).reshape(-1)
+    assert value.shape == (1,)
+    assert value.dtype == np.float64
+    assert np.isnan(value[0]) == (name not in defined)
+
+
+def test_a_melody_without_a_note_has_the_values_of_silence() -> None:
+    found = measure(pieces(SILENCE))
+    ones = {name for name, m in found.items() if m.value == 1}
+    zeros = {name for name, m in found.items() if m.value == 0}
+    assert ones == {"empty_beats", "empty_bars"}
+    assert zeros == (OF_STEPS | COUNTS) - ones - {"repeated", "repeated_as_published"}
+    assert found["repeated"].value == 6 / 8  # the third silent step and those after it
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_of_one_note_only_intervals_and_the_autocorrelation_are_undefined(name: str) -> None:
-    metric, _ = METRICS[name]
-    (value,) = metric(pieces("- C4 . . - - - -"))
-    assert math.isnan(value) == (name in ("under_octave", "autocorrelation"))
+def test_of_one_pitch_there_is_no_autocorrelation_and_the_rest_is_finite(name: str) -> None:
+    value = measured(name, pieces(" ".join(["C4"] * 16)))
+    undefined = name.startswith("autocorrelation") or name == "leaps_resolved"
+    assert np.isnan(value).all() == undefined
 
 
-@pytest.mark.parametrize("text", ["C4 C4 C4 C4 C4 C4 C4 C4", "C4 E4 G4 E4 - - - -"])
-def test_the_autocorrelation_needs_five_notes_and_two_pitches(text: str) -> None:
-    assert np.isnan(autocorrelation(pieces(text))).all()
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize(
+    ("meter", "steps_per_beat", "steps"),
+    [("3/4", 2, 12), ("6/8", 1, 12), ("6/8", 2, 30), ("2/4", 4, 40), ("4/4", 4, 64), ("4/4", 2, 5),
+     ("4/4", 1, 1)],
+)  # fmt: skip
+def test_every_meter_grid_and_length_is_measured(
+    name: str, meter: str, steps_per_beat: int, steps: int
+) -> None:
+    rng = np.random.default_rng(steps)
+    events = rng.choice([0, 1, 14, 16, 18, 21, 26], (7, steps), p=[0.3, 0.1, *[0.12] * 5])
+    chords = parse_progression("C", MAJOR)
+    some = Pieces.of(
+        [Melody(tuple(e.tolist()), 48, MAJOR, chords, meter, steps_per_beat) for e in events]
+    )
+    values = measured(name, some)
+    assert values.shape in ((), (7,))
+    known = values[~np.isnan(values)]
+    assert np.isfinite(known).all()
+    if METRICS[name].unit == "%" or name.startswith(("bleu", "overlap", "sequence")):
+        assert ((known >= 0) & (known <= 1 + 1e-9)).all()
+    if steps >= 12:
+        assert known.size
 
 
-def test_a_table_leaves_the_undefined_out_of_its_means() -> None:
-    row = table(pieces(SILENCE, "C4 . . . F#4 . . ."))
-    assert row["outside_key"] == 0.5
-    assert row["onset_share"] == pytest.approx(1 / 8)
-    assert row["distinct"] == 1
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_table_of_silence_is_undefined_without_a_warning() -> None:
-    row = table(pieces(SILENCE, SILENCE))
-    assert {name for name, value in row.items() if math.isnan(value)} == UNDEFINED_IN_SILENCE
-    assert "-" in markdown([("silence", row)])
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_random_events_never_crash_and_stay_within_their_bounds(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_random_events_stay_within_their_bounds(seed: int) -> None:
     rng = np.random.default_rng(seed)
     kind = rng.random((9, 1))  # from melodies of holds and rests only to notes only
-    events = np.where(rng.random((9, 8)) < kind, rng.integers(0, 2, (9, 8)), 0)
-    events = np.where(rng.random((9, 8)) < kind, rng.integers(2, 38, (9, 8)), events)
+    events = np.where(rng.random((9, 32)) < kind, rng.integers(0, 2, (9, 32)), 0)
+    events = np.where(rng.random((9, 32)) < kind, rng.integers(2, 38, (9, 32)), events)
     chords = parse_progression("C N.C. G7 Am", MAJOR)
-    melodies = Pieces.of([Melody(tuple(row.tolist()), 48, MAJOR, chords) for row in events])
-    for name, (metric, unit) in METRICS.items():
-        values = metric(melodies)
-        assert values.shape == (9,), name
-        if unit == "%":
-            known = values[~np.isnan(values)]
-            assert ((known >= 0) & (known <= 1)).all(), name
-
-
-# The printed table
-
-
-def test_the_markdown_has_percent_for_shares_and_a_dash_for_what_is_missing() -> None:
-    text = markdown(
-        [("corpus", {"outside_key": 0.021, "pitch_range": 11.0}), ("agent", {"kl": 0.5})]
-    )
-    lines = text.splitlines()
-    assert lines[0] == "| system | outside key % | pitch range | kl |"
-    assert lines[2] == "| corpus | 2.1 | 11.00 | - |"
-    assert lines[3] == "| agent | - | - | 0.50 |"
+    some = Pieces.of([Melody(tuple(row.tolist()), 48, MAJOR, chords) for row in events])
+    for name, metric in METRICS.items():
+        values = measured(name, some)
+        known = values[~np.isnan(values)]
+        assert np.isfinite(known).all(), name
+        assert (known >= 0).all() or name.startswith("autocorrelation"), name
+        if metric.unit == "%":
+            assert (known <= 1 + 1e-12).all(), name

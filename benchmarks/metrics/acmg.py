@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from .metric import Floats, Metric, mean, ratio
+from .metric import Floats, Metric, histograms, mean, ratio
 from .pieces import Pieces
 
 __all__ = [
@@ -27,7 +27,9 @@ __all__ = [
 #: Triads as semitones above a root: major, minor, diminished, augmented.
 TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))
 #: The pitch classes of all triads as twelve bits each; an augmented one has three roots.
-TRIAD_MASKS = sorted({sum(1 << (r + t) % 12 for t in tones) for tones in TRIADS for r in range(12)})
+TRIAD_MASKS = np.array(
+    sorted({sum(1 << (r + t) % 12 for t in tones) for tones in TRIADS for r in range(12)})
+)
 
 
 # Repetition
@@ -142,7 +144,7 @@ def pitch_range(pieces: Pieces) -> Floats:
 
 def onset_share(pieces: Pieces) -> Floats:
     """Return the share of steps that strike a note (N,). NaN without a step."""
-    return mean(pieces.struck, np.ones_like(pieces.struck))
+    return ratio(pieces.line.count, pieces.struck.shape[1])
 
 
 # The figures
@@ -183,22 +185,28 @@ def triad_match(pieces: Pieces) -> Floats:
     triad that it holds, Am7 by Am and by C. Spans without a chord, with a chord that holds no
     triad (sus2, sus4) and silent ones do not count; NaN where none is left.
     """
-    steps = pieces.masks.shape[1]
     new = np.ones(pieces.masks.shape, np.bool_)
     new[:, 1:] = pieces.masks[:, 1:] != pieces.masks[:, :-1]
-    span = np.cumsum(new).reshape(-1, steps) - 1  # (N, T) numbered through the batch
     piece, start = np.nonzero(new)
-    heard = np.bincount(
-        (12 * span + pieces.pitch % 12)[pieces.sounding], minlength=12 * len(piece)
-    ).reshape(-1, 12)
-    triads = np.array(TRIAD_MASKS)
-    fit = heard @ (triads[:, None] >> np.arange(12) & 1).T  # (S, 40)
-    given = pieces.masks[piece, start][:, None] & triads == triads
-    counted = given.any(1) & heard.any(1)
+    span = np.cumsum(new).reshape(new.shape) - 1  # (N, T) numbered through the batch
+    fit = triad_fit(pieces, span, len(piece))
+    given = pieces.masks[piece, start][:, None] & TRIAD_MASKS == TRIAD_MASKS
+    counted = given.any(1) & fit.any(1)
     matched = counted & (np.where(given, fit, -1).max(1) == fit.max(1))
     size = len(pieces.masks)
     return ratio(np.bincount(piece[matched], minlength=size),
                  np.bincount(piece[counted], minlength=size))  # fmt: skip
+
+
+def triad_fit(pieces: Pieces, span: npt.NDArray[np.int64], spans: int) -> npt.NDArray[np.int64]:
+    """Return the steps of each span that sound a tone of each triad (spans, 40).
+
+    Every step belongs to the span (N, T) whose number it bears.
+    """
+    heard = histograms(
+        span[pieces.sounding], pieces.pitch[pieces.sounding] % 12, size=spans, bins=12
+    )
+    return np.asarray(heard @ (TRIAD_MASKS[:, None] >> np.arange(12) & 1).T)
 
 
 # The style classifier

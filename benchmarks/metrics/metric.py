@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Floats", "Measured", "Metric", "entropy", "mean", "ratio"]
+__all__ = ["Floats", "Measured", "Metric", "entropy", "histograms", "mean", "ratio"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,6 +72,19 @@ def mean(values: npt.ArrayLike, there: npt.ArrayLike) -> Floats:
     """
     here = np.asarray(there)
     return ratio(np.where(here, values, 0.0).sum(-1), here.sum(-1))
+
+
+def histograms(
+    rows: npt.ArrayLike, values: npt.ArrayLike, size: int, bins: int
+) -> npt.NDArray[np.int64]:
+    """Count in each row how often each value, from 0 to bins - 1, stands there: (size, bins).
+
+    >>> histograms([0, 0, 1], [2, 2, 0], size=2, bins=3)
+    array([[0, 0, 2],
+           [1, 0, 0]])
+    """
+    places = np.asarray(rows) * bins + np.asarray(values)
+    return np.bincount(places, minlength=size * bins).reshape(size, bins)
 
 
 def entropy(counts: npt.ArrayLike) -> Floats:

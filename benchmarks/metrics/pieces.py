@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
-class Line(NamedTuple):
+@dataclass(frozen=True)
+class Line:
     """The notes of N melodies, at most M each, in order and filled up on the right.
 
     Attributes:
@@ -95,6 +95,18 @@ class Pieces:
         """The length of a grid slot in quarter notes."""
         return 4 / METERS[self.meter].unit / self.steps_per_beat
 
+    @property
+    def bars(self) -> int:
+        """The number of bars; the last may be incomplete."""
+        return int(-(-self.events.shape[1] // self.steps_per_bar))
+
+    @cached_property
+    def onsets(self) -> Bools:
+        """(N, bars, steps a bar) where notes are struck; an incomplete last bar ends in silence."""
+        whole = np.zeros((len(self.events), self.bars * self.steps_per_bar), np.bool_)
+        whole[:, : self.events.shape[1]] = self.struck
+        return whole.reshape(len(self.events), self.bars, self.steps_per_bar)
+
     @cached_property
     def struck(self) -> Bools:
         """(N, T) whether a note is struck."""
@@ -130,16 +142,16 @@ class Pieces:
     @cached_property
     def line(self) -> Line:
         """The notes as arrays, at least one column wide."""
-        size, steps = self.events.shape
+        steps = self.events.shape[1]
         count = self.struck.sum(1)
         present = np.arange(max(1, count.max(initial=0))) < count[:, None]  # (N, M)
+        order = np.cumsum(self.struck, 1) - 1  # (N, T) the number of the last note struck
         piece, step = np.nonzero(self.struck)
-        place = (np.cumsum(self.struck, 1) - 1)[piece, step]
-        pitch, onset = np.zeros_like(present, np.int64), np.full(present.shape, steps)
-        pitch[piece, place], onset[piece, place] = self.pitch[piece, step], step
-        own = (np.cumsum(self.struck, 1) - 1)[self.sounding]  # the note that sounds at a step
-        index = np.nonzero(self.sounding)[0] * present.shape[1] + own
-        duration = np.bincount(index, minlength=present.size).reshape(present.shape)
+        place = (piece, order[self.struck])
+        pitch, onset = np.zeros(present.shape, np.int64), np.full(present.shape, steps)
+        pitch[place], onset[place] = self.pitch[self.struck], step
+        duration = np.zeros(present.shape, np.int64)
+        np.add.at(duration, (np.nonzero(self.sounding)[0], order[self.sounding]), 1)
         interval = np.where(present[:, 1:], np.diff(pitch, axis=1), 0)
         lowest = np.where(present, pitch, 2**31).min(1) * (count > 0)
         return Line(count, present, pitch, onset, duration, interval, lowest, pitch.max(1))

@@ -8,14 +8,18 @@ import numpy as np
 
 from musicgym.theory import closest
 
-from . import acmg
+from . import acmg, ganorkar, mgeval, musdr, muspy_metrics, rl_tuner, zhao
 from .metric import Measured, Metric
 from .pieces import Pieces
 
 __all__ = ["METRICS", "measure"]
 
 #: Every metric by its name, one family after the other.
-METRICS: dict[str, Metric] = {metric.name: metric for family in (acmg,) for metric in family.FAMILY}
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for family in (acmg, rl_tuner, zhao, ganorkar, muspy_metrics, mgeval, musdr)
+    for metric in family.FAMILY
+}
 
 
 def measure(
