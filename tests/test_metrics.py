@@ -211,7 +211,7 @@ def test_a_melody_without_a_note_has_the_values_of_silence() -> None:
 @pytest.mark.parametrize("name", METRICS)
 def test_of_one_pitch_there_is_no_autocorrelation_and_the_rest_is_finite(name: str) -> None:
     value = measured(name, pieces(" ".join(["C4"] * 16)))
-    undefined = name.startswith("autocorrelation") or name == "leaps_resolved"
+    undefined = "autocorrelation" in name or name == "leaps_resolved"
     assert np.isnan(value).all() == undefined
 
 
@@ -252,6 +252,6 @@ def test_random_events_stay_within_their_bounds(seed: int) -> None:
         values = measured(name, some)
         known = values[~np.isnan(values)]
         assert np.isfinite(known).all(), name
-        assert (known >= 0).all() or name.startswith("autocorrelation"), name
+        assert (known >= 0).all() or "autocorrelation" in name, name
         if metric.unit == "%":
             assert (known <= 1 + 1e-12).all(), name

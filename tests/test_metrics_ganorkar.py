@@ -7,6 +7,7 @@ import pytest
 from tunes import close, pieces
 
 from musicgym.benchmarks.metrics.ganorkar import (
+    distances_by_style,
     inception_score,
     negative_log_likelihood,
     roll_error,
@@ -40,6 +41,15 @@ def test_the_inception_score_counts_clear_and_different_styles() -> None:
     expected = np.exp((np.log(4 / 3) + np.log(2 / 3) / 2 + np.log(2) / 2) / 2)
     assert inception_score([[1.0, 0.0], [0.5, 0.5]]) == pytest.approx(expected)
     assert np.isnan(inception_score(np.zeros((0, 3))))
+
+
+def test_the_distance_of_a_style_is_to_the_human_melodies_of_that_style() -> None:
+    # One number each: means 2 and 5, variances 2 and 8: 3 squared + (2 sqrt 2 - sqrt 2) squared.
+    some, human = np.array([[1.0], [7.0], [3.0]]), np.array([[7.0], [3.0], [7.0], [9.0], [1.0]])
+    found = distances_by_style(some, [0, 1, 0], human, [0, 0, 1, 1, 2])
+    assert found[0] == pytest.approx(9 + 2)
+    assert sorted(found) == [0, 1, 2]
+    assert np.isnan([found[1], found[2]]).all()
 
 
 def test_style_accuracy_is_the_share_of_right_most_likely_classes() -> None:

@@ -8,6 +8,7 @@ from tunes import MAJOR, MINOR, close, pieces
 
 from musicgym.benchmarks.metrics import Pieces
 from musicgym.benchmarks.metrics.rl_tuner import (
+    event_autocorrelations,
     in_motif,
     in_repeated_motif,
     leaps_resolved,
@@ -86,6 +87,13 @@ def test_the_published_count_is_that_of_a_search_backwards(seed: int) -> None:
     found = [np.mean([too_often(e[:t], e[t]) for t in range(len(e))]) for e in written]
     assert min(found) < max(found)
     np.testing.assert_allclose(repeated_as_published(p), found)
+
+
+def test_event_numbers_correlate_by_rhythm_as_published() -> None:
+    # Events 14 0 14 0: about their mean 7 -7 7 -7, lags 1 to 3 give -3/4, 2/4, -1/4.
+    close(event_autocorrelations(pieces("C4 . C4 ."))[0], -3 / 4, 2 / 4, -1 / 4)
+    # An invalid hold is a rest: all events are equal.
+    close(event_autocorrelations(pieces("- . - ."))[0], np.nan, np.nan, np.nan)
 
 
 def test_notes_outside_the_key_are_a_share_of_all_events() -> None:

@@ -74,9 +74,18 @@ def autocorrelations(pieces: Pieces) -> Floats:
     Reference: ACMG, Table 1; RL Tuner's table. Rests and lengths do not count. NaN with fewer than
     five notes or a single pitch.
     """
-    pitch, there, count = pieces.line.pitch, pieces.line.present, pieces.line.count
-    x = np.where(there, pitch - mean(pitch, there)[:, None], 0.0)
-    power = np.where((count > 4) & (pitch_range(pieces) > 0), (x * x).sum(1), 0.0)
+    found = correlations(pieces.line.pitch, pieces.line.present)
+    return np.where(pieces.line.count[:, None] > 4, found, np.nan)
+
+
+def correlations(values: npt.NDArray[np.int64], there: npt.NDArray[np.bool_]) -> Floats:
+    """Return the autocorrelation at lags 1, 2, 3 of each row of values, those there: (N, 3).
+
+    What is there stands left of what is not. NaN where all values are equal.
+    """
+    x = np.where(there, values - mean(values, there)[:, None], 0.0)
+    x = np.where(np.abs(x) < 1e-9, 0.0, x)  # a mean is not exact: equal values have no power
+    power = (x * x).sum(1)
     return np.stack([ratio((x[:, :-k] * x[:, k:]).sum(1), power) for k in (1, 2, 3)], 1)
 
 

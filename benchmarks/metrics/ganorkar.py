@@ -18,6 +18,7 @@ from .pieces import Pieces
 
 __all__ = [
     "FAMILY",
+    "distances_by_style",
     "inception_score",
     "negative_log_likelihood",
     "roll_error",
@@ -73,6 +74,24 @@ def inception_score(probabilities: npt.ArrayLike) -> float:
     overall = given.mean(0)
     spread = np.log(np.where(overall > 0, overall, 1.0))
     return float(np.exp((given * (logs - spread)).sum(1).mean()))
+
+
+def distances_by_style(
+    features: Floats, styles: npt.ArrayLike, human: Floats, human_styles: npt.ArrayLike
+) -> dict[int, float]:
+    """Return the Fréchet distance of melodies to the human ones of their style, for each style.
+
+    `features` (N, D) and `human` (M, D) are vectors of any kind, such as those of
+    `musicgym.benchmarks.features`; the distance depends on their number, see
+    `musicgym.benchmarks.likeness.frechet`. NaN for a style with fewer than two on one of the sides.
+    """
+    from musicgym.benchmarks.likeness import frechet  # which reads metrics itself
+
+    own, others = np.asarray(styles), np.asarray(human_styles)
+    return {
+        int(style): frechet(features[own == style], human[others == style])
+        for style in np.unique(np.concatenate([own, others]))
+    }
 
 
 def style_accuracy(probabilities: npt.ArrayLike, styles: npt.ArrayLike) -> float:

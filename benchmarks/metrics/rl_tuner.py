@@ -4,9 +4,10 @@ Reference: N. Jaques et al., "Tuning recurrent neural networks with reinforcemen
 arXiv 1611.02796, Table 1, and the public code of its evaluation. As there, shares are over all
 events, holds and rests too. Its autocorrelations and its unique extremes are those of `acmg`.
 
-Departs from it: a hold is a hold and never a note (`repeated_as_published` counts as the original
-does); autocorrelations are of pitches, not of event numbers; the tonic counts in any octave. Where
-a metric reads windows of eight events, the grid was sixteenths, so that a window is half a bar.
+Departs from it: a hold is a hold and never a note; the tonic counts in any octave. The original
+counts holds among the repeated notes and correlates event numbers, holds and rests among them: its
+figures compare with `repeated_as_published` and `event_autocorrelation_1` to 3 only. Where a metric
+reads windows of eight events, its grid was sixteenths, so that a window was half a bar.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from musicgym.events import FIRST_NOTE, HOLD, REST
 
-from .acmg import run_positions
+from .acmg import correlations, run_positions
 from .metric import Floats, Metric, mean, ratio
 from .pieces import Bools, Pieces
 
@@ -72,6 +73,16 @@ def repeated_as_published(pieces: Pieces) -> Floats:
         equal = np.where(note, 1 + equal * again, equal)
         last = np.where(note, event, last)
     return _over_events(many, pieces)
+
+
+def event_autocorrelations(pieces: Pieces) -> Floats:
+    """Return the autocorrelation of the event numbers at lags 1, 2, 3 (N, 3), as published.
+
+    See `acmg.autocorrelations`, which is of pitches. A hold is 0, a rest 1, the lowest pitch 2, so
+    that it tells rhythm (a note, then a hold: below 0) and hardly pitch. NaN if all are equal.
+    """
+    written = np.where(pieces.sounding, pieces.events, REST)
+    return correlations(written, np.ones_like(pieces.sounding))
 
 
 def not_in_key(pieces: Pieces) -> Floats:
@@ -145,6 +156,14 @@ def in_repeated_motif(pieces: Pieces) -> Floats:
     return _over_events(_motifs(pieces) & again, pieces)
 
 
+def _at_lag(lag: int) -> Metric:
+    def function(pieces: Pieces) -> Floats:
+        return event_autocorrelations(pieces)[:, lag - 1]
+
+    name, title = f"event_autocorrelation_{lag}", f"Autocorrelation of event numbers, lag {lag}"
+    return Metric(name, "rl_tuner", "", title, function)
+
+
 def _motifs(pieces: Pieces) -> Bools:
     """Return whether eight events from each step on are a motif (N, T - 7)."""
     windows = np.lib.stride_tricks.sliding_window_view(
@@ -161,15 +180,18 @@ def _places(flags: Bools) -> npt.NDArray[np.int64]:
     return np.asarray(index - np.maximum.accumulate(np.where(flags, 0, index), axis=1))
 
 
-FAMILY = tuple(
-    Metric(name, "rl_tuner", "%", title, function)
-    for name, title, function in (
-        ("repeated", "Events that repeat too often", repeated),
-        ("repeated_as_published", "The same, holds counted as notes", repeated_as_published),
-        ("not_in_key", "Events that strike a note outside the key", not_in_key),
-        ("starts_on_tonic", "First event strikes the tonic", starts_on_tonic),
-        ("leaps_resolved", "Leaps resolved, of those resolved or doubled", leaps_resolved),
-        ("in_motif", "Events that end a motif", in_motif),
-        ("in_repeated_motif", "Events that end a motif heard before", in_repeated_motif),
-    )
+FAMILY = (
+    *(
+        Metric(name, "rl_tuner", "%", title, function)
+        for name, title, function in (
+            ("repeated", "Events that repeat too often", repeated),
+            ("repeated_as_published", "The same, holds counted as notes", repeated_as_published),
+            ("not_in_key", "Events that strike a note outside the key", not_in_key),
+            ("starts_on_tonic", "First event strikes the tonic", starts_on_tonic),
+            ("leaps_resolved", "Leaps resolved, of those resolved or doubled", leaps_resolved),
+            ("in_motif", "Events that end a motif", in_motif),
+            ("in_repeated_motif", "Events that end a motif heard before", in_repeated_motif),
+        )
+    ),
+    *(_at_lag(lag) for lag in (1, 2, 3)),
 )
