@@ -187,8 +187,10 @@ class Moment(NamedTuple):
         event: the event, an invalid one already read as a rest.
         step: index of the step from 0.
         last_step: it is the last of the episode.
+        last_beat: it is in the last beat of the episode.
         bar: index of the bar from 0.
         beat: beat of the bar from 1.
+        step_in_beat: index of the step in its beat from 0.
         beat_starts: a beat starts at this step.
         strong: a strong beat starts at this step.
         struck: a note is struck.
@@ -219,8 +221,10 @@ class Moment(NamedTuple):
     event: Array
     step: Array
     last_step: Array
+    last_beat: Array
     bar: Array
     beat: Array
+    step_in_beat: Array
     beat_starts: Array
     strong: Array
     struck: Array
@@ -255,11 +259,11 @@ class Moment(NamedTuple):
         True
         """
         plain = cls(
-            event=26, step=8, last_step=False, bar=1, beat=1, beat_starts=True, strong=True,
-            struck=True, sounding=True, judged=True, pitch=72, has_pitch=True, degree=0, interval=0,
-            has_interval=True, run_length=1, has_chord=True, chord=0b10010001, chord_size=3,
-            root=0, in_chord=True, extra=False, extra_in_bar=False, extra_before=False, median=67,
-            window=63, low=57, high=81, tonic=0, mode=0,
+            event=26, step=8, last_step=False, last_beat=False, bar=1, beat=1, step_in_beat=0,
+            beat_starts=True, strong=True, struck=True, sounding=True, judged=True, pitch=72,
+            has_pitch=True, degree=0, interval=0, has_interval=True, run_length=1, has_chord=True,
+            chord=0b10010001, chord_size=3, root=0, in_chord=True, extra=False, extra_in_bar=False,
+            extra_before=False, median=67, window=63, low=57, high=81, tonic=0, mode=0,
         )  # fmt: skip
         return plain._replace(**fields)
 
@@ -341,6 +345,7 @@ def moment(c: Constants, s: State, event: Array) -> Moment:
     repeated = had_pitch & (pitch == before)
     run = where(s.run < RUN_CAP, s.run + 1, s.run)
     position = s.step % c.steps_per_bar
+    step_in_beat = position % c.steps_per_beat
     span = s.row * c.spans + s.step // c.steps_per_chord
     mask = c.masks[span]
     has_chord = mask > 0
@@ -351,9 +356,11 @@ def moment(c: Constants, s: State, event: Array) -> Moment:
         event=e,
         step=s.step,
         last_step=s.step + 1 == c.steps,
+        last_beat=s.step >= c.steps - c.steps_per_beat,
         bar=s.step // c.steps_per_bar,
         beat=position // c.steps_per_beat + 1,
-        beat_starts=position % c.steps_per_beat == 0,
+        step_in_beat=step_in_beat,
+        beat_starts=step_in_beat == 0,
         strong=strong,
         struck=struck,
         sounding=sounding,

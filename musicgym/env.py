@@ -187,9 +187,9 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         """Start the sequence terms on the episode."""
         if self._sequence:
             batch = State(*(np.array([value]) for value in self._state))
+            told = episodes(self.constants, batch, np.arange(self.task.steps))
             for _, term in self._others:
                 if isinstance(term, SequenceTerm):
-                    told = episodes(self.constants, batch, np.arange(self.task.steps))
                     term.begin(told, np.array([True]))
 
     def _row(self, chords: tuple[list[int], list[int], list[int]]) -> int:

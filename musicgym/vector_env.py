@@ -217,9 +217,7 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
         tonic = np.full(size, given.tonic)
         self._core.reset(self._batch, which, Start(self._keys, row, tonic, mode), observation)
         self._owed[which] = 0.0
-        for _, term in self._others:
-            if isinstance(term, SequenceTerm):
-                term.begin(self.episodes(), which)
+        self._begin_sequences(which)
         if given.events is not None:
             events = np.broadcast_to(given.events, (size, given.events.shape[-1]))
             seen, raw = observation.copy(), [*np.empty((len(self._names), size))]
@@ -230,6 +228,14 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
                 self._core.step(self._batch, column, which, self.weights, nothing)
                 self._pay_others(raw, which)
             np.copyto(observation, seen, where=which[:, None])
+
+    def _begin_sequences(self, which: npt.NDArray[np.bool_]) -> None:
+        """Start the sequence terms on the episodes of the mask."""
+        if self._sequence:
+            told = self.episodes()
+            for _, term in self._others:
+                if isinstance(term, SequenceTerm):
+                    term.begin(told, which)
 
     def _row(self, chords: tuple[list[int], list[int], list[int]]) -> int:
         place = tuple(map(tuple, chords))
@@ -438,9 +444,9 @@ class MelodyComposeVectorEnv(VectorEnv[Any, Any, Any]):
             column[:] = value
         self._batch.events[:] = state[n]
         self._keys, self._owed, self.weights = (a.copy() for a in state[n + 1 : -1])
+        self._begin_sequences(self._all)
         for _, term in self._others:
             if isinstance(term, SequenceTerm):
-                term.begin(self.episodes(), self._all)
                 step = self._batch.state.step
                 for t in range(int(step.max())):
                     term.pay(np.where(t < step, self._batch.events[t].astype(np.int64), -1))

@@ -50,7 +50,48 @@ def balanced(steps: int) -> dict[str, Any]:
     }
 
 
+_RL_TUNER: dict[str, Any] = {
+    name: {}
+    for name in (
+        "key", "tonic_start_end", "preferred_interval", "excessive_repeat", "autocorrelation",
+        "motif", "repeated_motif", "leap_resolution", "unique_extremes",
+    )
+}  # fmt: skip
+
+
+def rl_tuner(steps: int) -> dict[str, Any]:
+    """RL Tuner's music theory (Jaques et al. 2016), a held note as one note, weights 1.
+
+    The paper adds these terms, times 1/c with c = 0.5, to log p(event) under a pretrained policy.
+    Here that prior is the trainer's (its KL term) or the term `prior_log_likelihood`.
+    """
+    return dict(_RL_TUNER)
+
+
+def rl_tuner_literal(steps: int) -> dict[str, Any]:
+    """The same as RL Tuner's public code computes it, weights 1: each hold is an event by itself.
+
+    Made for two bars on a grid of sixteenths in C major, C3 to B5.
+    """
+    literal = {"literal": True}
+    return {
+        **_RL_TUNER,
+        "tonic_start_end": {"any_octave": False},
+        "excessive_repeat": literal,
+        "autocorrelation": literal,
+        "leap_resolution": literal,
+    }
+
+
 PRESETS: dict[str, Callable[[int], dict[str, Any]]] = {
     preset.__name__: preset
-    for preset in (acmg, acmg_no_theory, acmg_no_chords, acmg_literal, balanced)
+    for preset in (
+        acmg,
+        acmg_no_theory,
+        acmg_no_chords,
+        acmg_literal,
+        balanced,
+        rl_tuner,
+        rl_tuner_literal,
+    )
 }
