@@ -13,7 +13,7 @@ from .metrics.acmg import autocorrelations, chord_match, onset_share, outside_ke
 from .metrics.metric import Floats, histograms, mean, ratio
 from .metrics.pieces import Pieces
 
-__all__ = ["FAMILIES", "FEATURES", "MIDDLE", "features"]
+__all__ = ["FAMILIES", "FEATURES", "MIDDLE", "features", "frame"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -73,7 +73,7 @@ def features(pieces: Pieces) -> Floats:
     chord, one bar) it is 0, and the mean pitch of a melody without a note is middle C, 60. The
     autocorrelation needs five notes.
     """
-    line, low = pieces.line, _frame(pieces)[:, None]
+    line, low = pieces.line, frame(pieces)[:, None]
     follows = line.present[:, 1:]
     moves = follows & (line.interval != 0)
     histogrammed = (
@@ -103,7 +103,7 @@ def features(pieces: Pieces) -> Floats:
     return np.concatenate([*shares, columns], axis=1)
 
 
-def _frame(pieces: Pieces) -> Ints:
+def frame(pieces: Pieces) -> Ints:
     """Return the semitones (N,) above C major or A minor, from -5 to 6."""
     return (pieces.tonic - np.where(pieces.minor, 9, 0) + 5) % 12 - 5
 

@@ -197,10 +197,15 @@ def equal_counts(a: Sample, b: Sample) -> Counts:
     return min(a.counts[0], b.counts[0]), min(a.counts[1], b.counts[1])
 
 
+def choose(minor: npt.NDArray[np.bool_], counts: Counts, rng: np.random.Generator) -> Ints:
+    """Return the places of melodies at random, so many of each mode, or all there are."""
+    parts = [rng.permutation(np.flatnonzero(minor == m))[:c] for m, c in enumerate(counts)]
+    return np.concatenate(parts)
+
+
 def draw(sample: Sample, counts: Counts, rng: np.random.Generator) -> Sample:
     """Return melodies of a sample at random, so many of each mode, or all there are."""
-    parts = [rng.permutation(np.flatnonzero(sample.minor == minor)) for minor in (0, 1)]
-    return sample.at(np.concatenate([p[:c] for p, c in zip(parts, counts, strict=True)]))
+    return sample.at(choose(sample.minor, counts, rng))
 
 
 def spread(sample: Sample, rng: np.random.Generator) -> Sample:
