@@ -8,6 +8,7 @@ events in them, `walk` for events that are chosen on the way.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +111,9 @@ def walk(
     n = len(state.key)
     played = np.empty((n, steps), np.int64)
     paid = np.zeros((n, steps, len(reward.terms)))
-    sequence = [(k, t.pays) for k, t in enumerate(reward.terms) if isinstance(t.pays, SequenceTerm)]
+    sequence = [  # copies: an environment that pays this reward is not disturbed
+        (k, copy(t.pays)) for k, t in enumerate(reward.terms) if isinstance(t.pays, SequenceTerm)
+    ]
     for _, term in sequence:
         if episodes is None:
             raise ValueError("pay: sequence terms need the episodes.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Any
 
 import numpy as np
 
 from musicgym.env import MelodyComposeEnv
 from musicgym.events import FIRST_NOTE, HOLD, REST
-from musicgym.reward import Rule, term_names
+from musicgym.reward import Rule, SequenceTerm, term_names
 from musicgym.theory import parse_pitch
 
 LOW = 48
@@ -34,13 +35,25 @@ def raw(term: str, text: str, /, **arguments: Any) -> list[float]:
 
 def rule_names() -> list[str]:
     """Return the terms of the rewards folder that are rules: a new file is covered by itself."""
-    found = []
-    for name in term_names():
-        module = importlib.import_module(f"musicgym.rewards.{name}")
-        term = getattr(module, "".join(word.capitalize() for word in name.split("_")))
-        if isinstance(term, type) and issubclass(term, Rule):
-            found.append(name)
-    return found
+    return [name for name in term_names() if issubclass(_class_of(name), Rule)]
+
+
+def sequence_names() -> list[str]:
+    """Return the terms that see the melody so far and need no scorer, or anything, to be made."""
+    return [
+        name
+        for name in term_names()
+        if issubclass(_class_of(name), SequenceTerm)
+        and all(
+            p.default is not p.empty for p in inspect.signature(_class_of(name)).parameters.values()
+        )
+    ]
+
+
+def _class_of(name: str) -> type:
+    module = importlib.import_module(f"musicgym.rewards.{name}")
+    found = getattr(module, "".join(word.capitalize() for word in name.split("_")), object)
+    return found if isinstance(found, type) else object
 
 
 def random_events(n_events: int, steps: int, seed: int, size: int | None = None) -> Any:
