@@ -87,6 +87,11 @@ def test_a_unique_extreme_is_struck_once() -> None:
     close(unique_lowest(p), 1, 0, 1)
 
 
+def test_five_notes_have_autocorrelations() -> None:
+    # About their mean: -2 -1 0 1 2 (in tones): lag 1 gives (2 + 0 + 0 + 2) / 10.
+    close(autocorrelations(pieces("C4 D4 E4 F#4 G#4 - - -"))[0], 4 / 10, -1 / 10, -4 / 10)
+
+
 @pytest.mark.parametrize("text", ["C4 C4 C4 C4 C4 C4 C4 C4", "C4 E4 G4 E4 - - - -"])
 def test_the_autocorrelation_needs_five_notes_and_two_pitches(text: str) -> None:
     assert np.isnan(autocorrelation(pieces(text))).all()
@@ -143,6 +148,12 @@ def test_neighbouring_equal_chords_are_one_span() -> None:
 def test_a_seventh_chord_is_matched_by_a_triad_that_it_holds() -> None:
     close(triad_match(pieces("C4 E4 G4 . . . . .", chords="Am7")), 1)
     close(triad_match(pieces("D4 F#4 A4 . . . . .", chords="Am7")), 0)
+
+
+def test_augmented_and_diminished_triads_are_triads() -> None:
+    text = "C4 E4 G#4 . B4 D4 F4 ."
+    close(triad_match(pieces(text, chords="Caug Bdim")), 1)
+    close(triad_match(pieces(text, chords="C G7")), 1 / 2)  # G7 holds B D F; Caug fits better
 
 
 def test_chords_without_a_triad_and_silent_spans_do_not_count() -> None:

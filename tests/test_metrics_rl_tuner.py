@@ -19,6 +19,11 @@ from musicgym.benchmarks.metrics.rl_tuner import (
 )
 from musicgym.events import REST
 from musicgym.melody import Melody
+from musicgym.rewards.excessive_repeat import ExcessiveRepeat
+from musicgym.rewards.leap_resolution import LeapResolution
+from musicgym.rewards.motif import Motif
+from musicgym.rewards.repeated_motif import RepeatedMotif
+from musicgym.sequence import listen
 from musicgym.theory import parse_progression
 
 
@@ -29,6 +34,11 @@ def row(*words: str) -> str:
 def of_events(events: np.ndarray) -> Pieces:
     chords = parse_progression("C", MAJOR)
     return Pieces.of([Melody(tuple(e.tolist()), 60, MAJOR, chords) for e in events])
+
+
+def written(p: Pieces) -> list[list[int]]:
+    """Return the events with rests in silence."""
+    return [list(map(int, e)) for e in np.where(p.sounding, p.events, REST)]
 
 
 def test_the_sixth_equal_note_repeats_too_often() -> None:
@@ -62,31 +72,6 @@ def test_notes_after_a_hold_of_another_note_are_not_close_as_published() -> None
     text = row("D4", ".", *["C4"] * 7)
     close(repeated_as_published(pieces(text)), 0)
     close(repeated(pieces(text)), 2 / 9)
-
-
-def too_often(past: list[int], event: int) -> bool:
-    """The published rule, as a search backwards from an event."""
-    equal, between = 0, False
-    for other in reversed(past):
-        if other == event:
-            equal += 1
-        elif other < 2:
-            between = True
-        else:
-            break
-    if event == REST:
-        return equal > 1
-    return equal > (6 if between else 4)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_published_count_is_that_of_a_search_backwards(seed: int) -> None:
-    kinds = [0.2, 0.1, 0.6, 0.05, 0.03, 0.02]  # hold, rest and four pitches
-    p = of_events(np.random.default_rng(seed).choice(6, (30, 40), p=kinds))
-    written = np.where(p.sounding, p.events, REST).tolist()
-    found = [np.mean([too_often(e[:t], e[t]) for t in range(len(e))]) for e in written]
-    assert min(found) < max(found)
-    np.testing.assert_allclose(repeated_as_published(p), found)
 
 
 def test_event_numbers_correlate_by_rhythm_as_published() -> None:
@@ -165,9 +150,10 @@ def test_a_motif_is_repeated_when_its_eight_events_came_before_without_overlap()
 
 
 def test_an_overlap_is_no_repeat() -> None:
-    # A pattern of three events repeats at a distance of 9 at the earliest.
-    text = row(*["C4", "D4", "E4"] * 6)
-    close(in_repeated_motif(pieces(text)), 2 / 18)
+    # A pattern of seven events: its windows overlap by one event, and by none in the third turn.
+    text = row(*["C4", "D4", "E4", "F4", "G4", "A4", "B4"] * 3)
+    close(in_repeated_motif(pieces(text)), 0)
+    close(in_repeated_motif(pieces(f"{text} C4")), 1 / 22)
 
 
 def test_what_two_melodies_share_is_no_repeat_within_one() -> None:
@@ -176,21 +162,34 @@ def test_what_two_melodies_share_is_no_repeat_within_one() -> None:
     close(in_repeated_motif(pieces(f"{motif} {other}", f"{other} {motif}")), 0, 0)
 
 
+# The rules of the reward say the same
+
+
+@pytest.mark.parametrize("literal", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_motifs_are_those_of_a_search(seed: int) -> None:
+def test_what_repeats_too_often_is_what_the_rule_takes_for(seed: int, literal: bool) -> None:
+    kinds = [0.2, 0.1, 0.6, 0.05, 0.03, 0.02]  # hold, rest and four pitches
+    p = of_events(np.random.default_rng(seed).choice(6, (30, 40), p=kinds))
+    paid = np.array([listen(ExcessiveRepeat(literal=literal), e) for e in written(p)])
+    shares = (paid < 0).mean(1)
+    assert shares.min() < shares.max()
+    np.testing.assert_allclose((repeated_as_published if literal else repeated)(p), shares)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_motifs_are_those_that_the_rules_pay_for(seed: int) -> None:
     cells = np.array([[2, 0, 3, 1], [4, 2, 0, 0], [0, 3, 1, 5]])
     p = of_events(cells[np.random.default_rng(seed).integers(0, 3, (30, 20))].reshape(30, 80))
-    motifs, repeats = [], []
-    for events in np.where(p.sounding, p.events, REST).tolist():
-        found = [
-            len({e for e in events[t - 8 : t] if e > 1}) >= 3 for t in range(8, len(events) + 1)
-        ]
-        again = [
-            any(events[s : s + 8] == events[t - 8 : t] for s in range(t - 15))
-            for t in range(8, len(events) + 1)
-        ]
-        motifs.append(sum(found) / 80)
-        repeats.append(sum(f and a for f, a in zip(found, again, strict=True)) / 80)
-    assert max(repeats) > 0
-    np.testing.assert_allclose(in_motif(p), motifs)
-    np.testing.assert_allclose(in_repeated_motif(p), repeats)
+    for metric, rule in ((in_motif, Motif()), (in_repeated_motif, RepeatedMotif())):
+        shares = (np.array([listen(rule, e) for e in written(p)]) > 0).mean(1)
+        assert shares.max() > 0
+        np.testing.assert_allclose(metric(p), shares)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_leaps_are_resolved_and_doubled_as_the_rule_says(seed: int) -> None:
+    events = np.random.default_rng(seed).choice([0, 1, 2, 7, 12, 17, 24], (4, 30))
+    paid = np.array([listen(LeapResolution(), e) for e in written(of_events(events))])
+    resolved, doubled = (paid > 0).sum(), (paid < 0).sum()
+    assert min(resolved, doubled) > 0
+    close(leaps_resolved(of_events(events)), resolved / (resolved + doubled))

@@ -64,7 +64,7 @@ def repeated_as_published(pieces: Pieces) -> Floats:
         hold, rest, note = event == HOLD, event == REST, event >= FIRST_NOTE
         again = note & (event == last)
         many[:, t] = (
-            hold & (holds > np.where(rests > 0, 6, 4))
+            hold & (holds > 4)
             | rest & (rests > 1)
             | again & (equal > np.where(between | (holds + rests > 0), 6, 4))
         )
@@ -118,7 +118,7 @@ def leaps_resolved(pieces: Pieces) -> float:
         back = there[:, i] & (direction * (pitch[:, i] - departure) <= 0) & (direction != 0)
         begun = (leap != 0) & (direction == 0)
         resolved += int(back.sum())
-        doubled += int((~back & (leap == direction) & (direction != 0)).sum())
+        doubled += int(((leap == direction) & (direction != 0)).sum())
         departure = np.where(begun, pitch[:, i - 1], departure)
         direction = np.where(back, 0, np.where(begun, leap, direction))
     return float(ratio(resolved, resolved + doubled))
