@@ -244,6 +244,9 @@ class Model:
             backup: (table, figures (X, S) of what comes after, step) -> figures (X, S).
             keep: hears the step, the episode and the figures of what comes after.
             report: hears ``{"steps": done}`` after each step, from 1 to the steps that are left.
+
+        Raises:
+            ValueError: a rule pays no finite number, or does not run on arrays.
         """
         last = np.asarray(end, np.float64)[:, None]
         values = [np.repeat(last, len(m) * self.states, axis=1) for m in self.medians[-1]]
@@ -254,7 +257,10 @@ class Model:
                 values[u] = backup(self.table(t, u), ahead, t)
             report({"steps": self.c.steps - t})
         at = self._places(self.state)
-        return np.stack([v[:, i] for v, i in zip(values, at, strict=True)])[self.which]
+        found = np.stack([v[:, i] for v, i in zip(values, at, strict=True)])
+        if not np.isfinite(found).all():
+            raise ValueError("rewards: a rule pays what is no finite number.")
+        return found[self.which]
 
     def observed(self, t: int) -> npt.NDArray[np.uint8]:
         """Return the compact observations (S', F) of the states at a step, for any one median."""

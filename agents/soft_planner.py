@@ -140,16 +140,20 @@ def soft(log_prior: Callable[[int], Floats], beta: float) -> Backup:
         raise ValueError(f"beta: {beta!r} is not a finite number above 0.")
 
     def backup(table: Table, ahead: Floats, t: int) -> Floats:
-        prior = log_prior(t)  # (E, S')
-        worth = (ahead[0][table.to] + table.reward[0]) / beta  # (E, S)
-        exponent = (worth.reshape(len(prior), -1, prior.shape[1]) + prior[:, None]).reshape(
-            worth.shape
-        )
+        prior = log_prior(t)[:, None]  # (E, 1, S')
+        worth = ahead[0].take(table.to)  # (E, S)
+        worth += table.reward[0]
+        worth /= beta
+        exponent = worth.reshape(len(prior), -1, prior.shape[-1]) + prior
+        exponent = exponent.reshape(worth.shape)
         top = exponent.max(0)
-        share = np.exp(exponent - top)
+        exponent -= top
+        share = np.exp(np.maximum(exponent, -600, out=exponent), out=exponent)  # less is slow
         total = share.sum(0)
         value = np.log(total) + top
-        nats = (share * (worth + ahead[1][table.to])).sum(0) / total - value
+        worth += ahead[1].take(table.to)
+        worth *= share
+        nats = worth.sum(0) / total - value
         return np.stack([beta * value, nats])
 
     return backup
@@ -188,7 +192,7 @@ class SoftPlanner(Planner):
         model = model_of(self.task, self.reward, episodes, self.weights, read=("pitch",))
         kept: list[list[Floats]] = [[] for _ in range(self.task.steps)]
         backup = soft(Prior(self.prior, model), self.beta)
-        model.sweep([0, 0], backup, lambda t, u, ahead: kept[t].append(ahead[:1]))
+        model.sweep([0, 0], backup, lambda t, u, ahead: kept[t].append(ahead[:1].copy()))
         return model, kept
 
     def judge(self, reward: Floats, ahead: Floats, observation: Tensor) -> Floats:

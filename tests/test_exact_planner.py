@@ -13,6 +13,7 @@ import pytest
 import torch
 from small import vector_env
 
+from musicgym.agents import planning_tables
 from musicgym.agents.exact_planner import (
     ExactPlanner,
     NotFiniteMemory,
@@ -320,3 +321,56 @@ def test_only_what_the_reward_depends_on_is_told_apart() -> None:
     assert columns({"scoring": "literal", "octave_leap": 1.0}) == {"event", "ringing"}
     assert columns({f"{__name__}:Clipped": 1.0}) == {"pitch", "ringing", "run", "weak_extra"}
     assert fields_read(Clipped()) == {"run_length", "extra_before", "beat"}
+
+
+def test_tables_that_are_forgotten_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    envs = vector_env(5, rewards={f"{__name__}:Ramp": 1.0, "chord_tone": 1})
+    envs.reset(seed=0)
+    expected = plan(envs.task, envs.reward, envs.episodes())
+    monkeypatch.setattr(planning_tables, "KEPT_BYTES", 0)
+    found = plan(envs.task, envs.reward, envs.episodes())
+    assert found.value.tolist() == expected.value.tolist()
+
+
+@dataclass(frozen=True)
+class Endless(Rule):
+    """A rule that pays infinity for a rest."""
+
+    def __call__(self, m: Moment) -> Any:
+        return where(m.sounding, 0.0, 1e308) * 10.0
+
+
+def test_a_rule_that_pays_no_number_is_refused() -> None:
+    envs = three_beats({f"{__name__}:Endless": 1.0})
+    with pytest.raises(ValueError, match="finite"):
+        plan(envs.task, envs.reward, envs.episodes())
+
+
+def test_it_plays_environments_of_tensors_too() -> None:
+    envs = vector_env(6, backend="tensor", progression="random", rewards="acmg")
+    rollout = play(envs, ExactPlanner(envs.task, envs.reward), seed=3)
+    host = type(rollout.episodes)(*(part.numpy() for part in rollout.episodes))
+    best = plan(envs.task, envs.reward, host).value
+    np.testing.assert_allclose(returns(envs, rollout), best, atol=1e-4)
+
+
+def test_a_reward_without_weights_has_the_optimum_0_and_every_melody() -> None:
+    envs = three_beats({"chord_tone": 0.0})
+    found = plan(envs.task, envs.reward, envs.episodes())
+    assert found.value.tolist() == [0.0] * 3
+    # 13 notes and a rest; after a note a hold too: the sounding ones and the silent ones.
+    sounding, silent = 13, 1
+    for _ in range(2):
+        sounding, silent = 14 * sounding + 13 * silent, sounding + silent
+    assert found.count.tolist() == [sounding + silent] * 3
+    assert single_rule_maxima(envs.task, envs.reward, envs.episodes())[1].shape == (3, 1)
+
+
+def test_long_episodes_on_a_fine_grid_are_planned() -> None:
+    envs = vector_env(
+        1, bars=40, steps_per_beat=4, progression="I", rewards={"repetition": 1, "chord_tone": 1}
+    )
+    envs.reset(seed=0)
+    found = plan(envs.task, envs.reward, envs.episodes())
+    assert found.value == pytest.approx([40 * 2 * 0.6])
+    assert np.isinf(found.count).all()  # more than 1e308
