@@ -81,14 +81,12 @@ class Autocorrelation(Recurrence):
         ends1 = after.first1 + after.last1
         ends2 = after.first2 + after.last1 + after.last2
         ends3 = after.first3 + after.last1 + after.last2 + after.last3
-        paid = where(some, 0.0, 0.0)
-        for k, ends, lagged in (
-            (1, ends1, after.lagged1),
-            (2, ends2, after.lagged2),
-            (3, ends3, after.lagged3),
-        ):
+
+        def share(k: int, ends: Array, lagged: Array) -> Array:
             # sum (x - mean)(y - mean) over the n - k pairs (x, y), times n^2
             together = n * n * lagged - n * total * (total + total - ends) + (n - k) * total * total
             r = abs(where(some & (n > k), together, 0.0) / divisor)
-            paid = paid + where(r > self.threshold, self.per_unit * r, 0.0)
-        return after, paid
+            return where(r > self.threshold, self.per_unit * r, 0.0)
+
+        paid = share(1, ends1, after.lagged1) + share(2, ends2, after.lagged2)
+        return after, paid + share(3, ends3, after.lagged3)

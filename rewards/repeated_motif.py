@@ -18,7 +18,7 @@ class Past(NamedTuple):
     notes: Array  # (w, B) see `Window`
     last: Array  # (B,) the last w events as one number, a byte each
     before: Array  # (B,) the w events before those
-    windows: Array  # (T, B) `before` at each step: every window that the last one does not overlap
+    windows: Array  # (R, B) all windows so far that the last one does not overlap
 
 
 @dataclass
@@ -51,9 +51,9 @@ class RepeatedMotif(Recurrence):
 
     def start(self, zero: Array, steps: int) -> Past:
         """Return the memory at the start; the byte 255 stands for no event."""
-        empty = zero - 1
-        window = opened(zero, self.window)
-        return Past(*window, last=empty, before=empty, windows=empty + 0 * counting(steps, zero))
+        empty, window = zero - 1, opened(zero, self.window)
+        rows = max(steps - 2 * self.window + 1, 1)
+        return Past(*window, last=empty, before=empty, windows=empty + 0 * counting(rows, zero))
 
     def hear(self, memory: Past, event: Array) -> tuple[Past, Array]:
         """Return the memory after an event, and what it pays."""
@@ -63,8 +63,9 @@ class RepeatedMotif(Recurrence):
         every = -1 if bits == 64 else 2**bits - 1
         before = (m.before << 8 | m.last >> (bits - 8) & 255) & every
         last = (m.last << 8 | event) & every
-        now = counting(len(m.windows), event) == m.step
-        windows = where(now, before, m.windows)  # (T, B)
+        row = m.step - (2 * self.window - 1)  # from there on `before` is a whole window
+        now = counting(len(m.windows), event) == row
+        windows = where(now, before, m.windows)  # (R, B)
         again = (windows == last).any(0)
         more = where(again, distinct - self.least, 0.0)
         paid = where(again & (distinct >= self.least), self.found + self.richer * more, 0.0)
