@@ -106,7 +106,7 @@ def test_wrong_chords_are_those_of_another_tune_in_the_same_mode() -> None:
         assert all(int(made.roots[i, 0]) in allowed[i] for i in range(6))
     alone = swap_chords(of(*notes[:3], modes="MMm", tunes="abc"), TASK, 0)
     assert alone.roots[2, 0] in (0, 1)  # no other tune in minor: one in major
-    with pytest.raises(ValueError, match="two tunes"):
+    with pytest.raises(ValueError, match="one tune only"):
         swap_chords(of(*notes[:2], tunes="aa"), TASK, 0)
 
 
@@ -393,4 +393,5 @@ def test_the_command_prints_and_writes_json_picture_and_page(
     assert found["settings"]["seed"] == 5 and found["target"]["spec"] == spec
     assert Path(second).read_bytes()[1:4] == b"PNG"
     assert Path(third).read_text() == page([found])
+    assert "Largest difference from `findings`: 0." in page([found])
     assert "| findings | 0.89 | 0.84 | 0.95 | 0.87 | - |" in page([found])  # the formula's

@@ -40,7 +40,10 @@ def swap_chords(cut: Windows, task: Task, seed: Seed) -> Windows:
     order = rng.permuted(np.tile(np.arange(len(tunes)), (len(tunes), 1)), axis=1)  # (N, N)
     other = tunes[order] != tunes[:, None]
     if not other.any():
-        raise ValueError("audit: wrong chords need windows of two tunes or more.")
+        raise ValueError(
+            "audit: the windows are of one tune only, and wrong chords are those of another; take "
+            "another split or fewer bars."
+        )
     alike = cut.modes[order] == cut.modes[:, None]
     taken = np.take_along_axis(order, (2 * other + (other & alike)).argmax(1)[:, None], 1)[:, 0]
     return cut._replace(roots=cut.roots[taken], codes=cut.codes[taken])

@@ -81,10 +81,9 @@ def draw_returns(axes: Any, found: Found) -> None:
 def draw_conflicts(axes: Any, found: Found) -> None:
     """Draw how much of a column's span is given up when the row's term is made best first."""
     conflicts = found["optimum"]["conflicts"]
-    if conflicts is None:
+    if not conflicts:
         axes.axis("off")
-        why = textwrap.fill(str(found["optimum"]["why none"]), 34)
-        axes.text(0.5, 0.5, f"no conflict matrix:\n{why}", ha="center", va="center")
+        axes.text(0.5, 0.5, "no conflict matrix:\nno term is a rule", ha="center", va="center")
         return
     terms = list(conflicts)
     values = [[row[name] or 0.0 for name in terms] for row in conflicts.values()]
@@ -93,7 +92,7 @@ def draw_conflicts(axes: Any, found: Found) -> None:
         for j, other in enumerate(terms):
             lost = conflicts[name][other]
             number = "-" if lost is None else f"{100 * lost:.0f}"
-            color = "gray" if not values[i][j] else "white" if values[i][j] > 0.6 else "black"
+            color = "gray" if values[i][j] < 0.005 else "white" if values[i][j] > 0.6 else "black"
             axes.text(j, i, "" if i == j else number, ha="center", va="center", color=color)
     axes.set_xticks(range(len(terms)), terms, rotation=45, ha="right")
     axes.set_yticks(range(len(terms)), terms)

@@ -68,12 +68,13 @@ def text(found: Found) -> str:
     )
     parts.append("Returns\n" + _returns(found))
     conflicts = found["optimum"]["conflicts"]
-    if conflicts is not None:
+    if conflicts:
         rows = {
             name: ["-" if value is None else f"{100 * value:.0f}" for value in row.values()]
             for name, row in conflicts.items()
         }
-        title = "Conflicts: % of a term's span given up when the row's term is made best first"
+        windows = found["optimum"]["compared"]
+        title = f"Conflicts, {windows} windows: % of a term's span lost when the row is best first"
         parts.append(f"{title}\n{_table(list(rows), rows, 7)}")
     return "\n\n".join(parts)
 
@@ -95,7 +96,7 @@ def _verdicts(found: Found) -> str:
 def _terms(found: Found) -> str:
     best, rows = found["optimum"], {}
     for name, weight in zip(found["target"]["terms"], found["target"]["weights"], strict=True):
-        ends = [(best[end] or {}).get(name) for end in ("least", "most")]
+        ends = [best[end].get(name) for end in ("least", "most")]
         rows[name] = [
             f"{weight:g}",
             f"{found['means'][name]:+.2f}",
@@ -163,7 +164,7 @@ def publish(found: Found, folder: Path) -> list[Path]:
     """Write an audit's JSON and picture into a folder, and the page of all audits there."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = "audit-" + re.sub(r"[^\w-]+", "-", found["target"]["name"].removesuffix(".py"))
-    content = json.dumps(found, indent=1, allow_nan=False)
+    content = json.dumps(found, indent=1, allow_nan=False, default=str)
     paths = [folder / f"{stem}.json", folder / f"{stem}.png", folder / "audit.md"]
     write_whole(paths[0], content.encode())
     write_whole(paths[1], picture(found))
@@ -180,7 +181,12 @@ def page(audits: Sequence[Found]) -> str:
         "Does a reward prefer human melodies to corrupted copies of them, and what does it pay "
         "trivial play? Made by `musicgym audit NAME --out DIR`; all figures are in the JSON files.",
         "",
-        "AUC is the probability that a melody out-scores a corrupted one (a draw counts a half): "
+        "Corruptions: the chords of another tune in the same mode; the pitches shuffled among the "
+        "onsets; pitches drawn evenly from the lowest to the highest of the melody; the onsets at "
+        "random steps after the first, without rests; the melody moved by 1 to 6 semitones.",
+        "",
+        "AUC is the probability that a melody out-scores a corrupted one, of this melody or "
+        "another (a draw counts a half): "
         "1 knows music, 0.5 is blind, below 0.5 prefers the corruption. In brackets: 95 % interval "
         "of a bootstrap over tunes. `findings`: what a prototype measured before the project, with "
         "another split and other corruptions. **Bold**: surely told apart; *italic*: surely "
@@ -196,14 +202,14 @@ def _section(found: Found) -> list[str]:
     name, stem = target["name"], "audit-" + target["name"].removesuffix(".py")
     versions = ", ".join(f"{k} {v}" for k, v in found["versions"].items())
     corruptions = list(found["auc"]["all"]["whole"])
-    spec = f" Spec: `{json.dumps(target['spec'])}`." if not isinstance(target["spec"], str) else ""
+    spec = f" Spec: `{json.dumps(target['spec'])}`." if target["spec"] != name else ""
     lines = [
         f"## {name}",
         "",
         f"`musicgym audit {name}`: {corpus['windows']} windows of {found['task']['bars']} bars, "
         f"{corpus['tunes']} tunes of {corpus['name']}/{corpus['split']} ({corpus['fingerprint']}), "
         f"{found['settings']['copies']} copies each, seed {found['settings']['seed']}, "
-        f"{found['seconds']:.1f} s; {versions}.{spec}",
+        f"{found['seconds']:.1f} s of CPU; {versions}.{spec}",
         "",
         f"![The audit of {name}]({stem}.png)",
         "",
@@ -217,6 +223,7 @@ def _section(found: Found) -> list[str]:
         if known:
             row = [f"{value:.2f}" for value in known] + ["-"] * (len(corruptions) - len(known))
             lines.append(f"| findings | {' | '.join(row)} |")
+    lines += _difference(found)
     lines += ["", "| | return | over the corpus | % of the optimum |", "|---|---|---|---|"]
     for row, figures in found["returns"].items():
         share = "-" if figures["share"] is None else f"{100 * figures['share']:.0f}"
@@ -227,6 +234,21 @@ def _section(found: Found) -> list[str]:
     for term, verdicts in found["verdicts"].items():
         lines += [f"- {term}: **{label}**: {sentence}." for label, sentence in verdicts]
     return lines
+
+
+def _difference(found: Found) -> list[str]:
+    """Return a sentence on the largest difference from what the prototype measured."""
+    apart = [
+        (abs(found["auc"]["all"][term][corruption][0] - value), term, corruption)
+        for term in found["target"]["terms"]
+        for corruption, value in zip(
+            found["auc"]["all"][term], _findings(found["target"], term) or (), strict=False
+        )
+    ]
+    if not apart:
+        return []
+    most, term, corruption = max(apart)
+    return ["", f"Largest difference from `findings`: {most:.2f} ({term}, {corruption})."]
 
 
 def _findings(target: Mapping[str, Any], term: str) -> tuple[float, ...] | None:

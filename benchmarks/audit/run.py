@@ -61,7 +61,8 @@ def audit(
     split: str = "test",
     seed: int = 0,
     copies: int = 8,
-    planned: int = 14,
+    planned: int = 256,
+    compared: int = 14,
     report: Callable[[str], None] = lambda stage: None,
 ) -> Found:
     """Audit a reward on the human melodies of a split.
@@ -75,17 +76,20 @@ def audit(
         split: the melodies: train, validation or test.
         seed: fixes corruptions, draws and resamples.
         copies: corrupted copies of a melody.
-        planned: how many of the windows the exact optimum is computed for.
+        planned: how many of the windows, at most, the exact optimum is computed for.
+        compared: from how many of these the conflicts of the terms come.
         report: told each stage.
 
     Raises:
         ValueError: the target cannot be loaded, a term fails or pays no finite number, or the split
             has no window for the task or windows of one tune only.
     """
-    started = time.perf_counter()
-    for name, value in (("copies", copies), ("planned", planned)):
+    started = time.process_time()
+    for name, value in (("copies", copies), ("planned", planned), ("compared", compared)):
         if value < 1:
             raise ValueError(f"{name}: {value!r} is not 1 or more.")
+    if seed < 0:
+        raise ValueError(f"seed: {seed!r} is below 0.")
     task = chord_a_beat(meter, steps_per_beat, bars)
     cut = windows(corpus, split, bars=task.bars, meter=task.meter, low=task.low, high=task.high)
     cut = take(cut, np.random.default_rng(seed).permutation(len(cut.events))[:MOST_WINDOWS])
@@ -109,7 +113,7 @@ def audit(
                 "windows": len(cut.events),
                 "tunes": len(set(cut.tunes)),
             },
-            "settings": {"seed": seed, "copies": copies, "planned": planned},
+            "settings": {"seed": seed, "copies": copies, "planned": planned, "compared": compared},
             "versions": {
                 "musicgym": __version__,
                 "python": platform.python_version(),
@@ -117,13 +121,13 @@ def audit(
             },
             "auc": subject.told_apart(report),
             "strike again": subject.strike_again(report),
-            **subject.returns(planned, report),
+            **subject.returns(planned, compared, report),
         }
     columns = [*what.reward.names, "whole"]
     found["verdicts"] = {
         name: (judge_whole if name == "whole" else judge_term)(found, name) for name in columns
     }
-    found["seconds"] = time.perf_counter() - started
+    found["seconds"] = time.process_time() - started  # of CPU
     return found
 
 
@@ -140,11 +144,16 @@ def check(target: str, meter: str, steps_per_beat: int, bars: int) -> None:
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """Give a report that moves a progress bar, which is shown where it takes over two seconds."""
-    with tqdm(total=len(CORRUPTIONS) + len(TRIVIAL) + 2, desc="audit", delay=2, leave=False) as bar:
+    stages = len(CORRUPTIONS) + len(TRIVIAL) + 3
+    with tqdm(total=stages, desc="audit", delay=2, leave=False) as bar:
+        begun = 0
 
         def report(stage: str) -> None:
+            nonlocal begun
             bar.set_postfix_str(stage, refresh=False)
-            bar.update()
+            bar.update(begun - bar.n)
+            bar.refresh()
+            begun += 1
 
         yield report
 
@@ -187,11 +196,9 @@ class Subject:
         c, start = begin(episodes, self.task, reward.readings)
         try:
             paid = pay(c, start, cut.events, reward, episodes)
-        except ValueError:
-            raise
         except Exception as error:  # whatever the user's own code raises
-            kind = type(error).__name__
-            raise ValueError(f"audit: a term of {self.what.name} fails: {kind}: {error}") from error
+            what = f"{error}" if type(error) is ValueError else f"{type(error).__name__}: {error}"
+            raise ValueError(f"audit: a term of {self.what.name} fails: {what}") from error
         for k, name in enumerate(reward.names):
             if not np.isfinite(paid[..., k]).all():
                 raise ValueError(f"audit: {name} pays a value that is no finite number.")
@@ -240,7 +247,7 @@ class Subject:
                 }
         return found
 
-    def returns(self, planned: int, report: Callable[[str], None]) -> Found:
+    def returns(self, planned: int, compared: int, report: Callable[[str], None]) -> Found:
         """Return what the corpus and the trivial policies earn, and their share of the optimum."""
         reward, task = self.what.reward, self.task
         episodes = episodes_of(self.cut, task)
@@ -251,8 +258,8 @@ class Subject:
             earned[name] = made.paid @ reward.weights
         size = abs(self.paid * reward.weights).sum((0, 1))
         some = self.spread(planned)
-        report("exact optimum")
-        best = optimum(reward, task, Episodes(*(part[some] for part in episodes)))
+        few = Episodes(*(part[some] for part in episodes))
+        best = optimum(reward, task, few, compared, report)
         rows: Found = {}
         for name, values in earned.items():
             rows[name] = {
