@@ -17,16 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from musicgym.backends.arrays import judge, rows
-from musicgym.backends.scalar import PLACE, TABLES
-from musicgym.backends.source import Code, Flag, InlineError, Inliner, Record
-from musicgym.dynamics import RUN_CAP, Constants, Episodes, Moment, State, advance, moment
-from musicgym.events import FIRST_NOTE
+from musicgym.dynamics import Constants, Episodes, State, advance, moment
 from musicgym.observation import observe
 from musicgym.randomness import chance_at
 from musicgym.replay import begin
 from musicgym.reward import Reward, Rule, SequenceTerm
 from musicgym.task import Task
 from musicgym.theory import closest
+
+from .dependence import axes, depend
 
 __all__ = ["Model", "NotFiniteMemory", "Table", "model_of"]
 
@@ -54,18 +53,6 @@ class Table(NamedTuple):
 
     reward: Floats
     to: Ints
-
-
-class Dependence(NamedTuple):
-    """What rewards depend on.
-
-    Attributes:
-        columns: names of State.
-        place: (step, row, tonic, mode) -> all else that they depend on.
-    """
-
-    columns: set[str]
-    place: Callable[[int, int, int, int], tuple[Any, ...]]
 
 
 class Model:
@@ -298,75 +285,6 @@ class Model:
             for u, median in zip(which.tolist(), columns["median"].tolist(), strict=True)
         ]
         return self.follow(t, which, columns, np.array(tone, np.intp), 1)
-
-
-def axes(c: Constants) -> dict[str, npt.NDArray[Any]]:
-    """Return the values of the columns of State that events move; long ones last."""
-    flag = np.array([False, True])
-    pitches = c.low + np.arange(c.n_events - FIRST_NOTE)
-    return {
-        "weak_extra": flag,
-        "extra": flag,
-        "ringing": flag,
-        "run": np.arange(RUN_CAP + 1),
-        "event": np.arange(c.n_events),
-        "pitch": np.concatenate([[0], pitches]),
-    }
-
-
-def depend(c: Constants, rules: Sequence[Rule], read: set[str]) -> Dependence:
-    """Find what rewards, and the columns that are read, depend on: from the text itself."""
-    inliner, moved = Inliner(), axes(c)
-    atoms: dict[str, Any] = {
-        n: Flag(n) if v.dtype == np.bool_ else Code(n) for n, v in moved.items()
-    }
-    atoms |= {name: inliner.write("{}", Code(name)) for name in PLACE}
-    state = Record({name: atoms.get(name, Code(name)) for name in State._fields})
-    m = inliner.call(moment, c, state, Code("action"))
-    after = inliner.call(advance, c, state, m, Code("chance"))
-    paid: list[Any] = []
-    for rule in rules:
-        try:
-            paid.append(inliner.call(rule, m))
-        except InlineError:
-            paid += [m[name] for name in fields_read(rule)]
-    behind = {name: inliner.moving({name}) for name in (*moved, "median")}
-    columns: set[str] = set()
-    more = set(read)
-    while more > columns:
-        columns = more
-        outputs = [*paid, *(after[name] for name in columns)]
-        more = columns | {n for n, on in behind.items() if any(str(o) in on for o in outputs)}
-    outputs = [*paid, *(after[name] for name in columns if name != "median")]
-    moving = inliner.moving({"action", "chance", "median", *moved})
-    lines, values = inliner.assignments(list(inliner.settled(outputs, moving)))
-    body = "\n    ".join([*lines, f"return ({', '.join(values)},)" if values else "return ()"])
-    space: dict[str, Any] = {name: getattr(c, name).tolist() for name in TABLES}
-    exec(f"def place({', '.join(PLACE)}):\n    {body}", space)
-    return Dependence(columns, space["place"])
-
-
-class Heard:
-    """A moment that remembers what was read of it."""
-
-    def __init__(self) -> None:
-        """Start with nothing read."""
-        self.names: set[str] = set()
-
-    def __getattr__(self, name: str) -> Any:
-        """Return the field of an example."""
-        self.names.add(name)
-        return getattr(Moment.example(), name)
-
-
-def fields_read(rule: Rule) -> set[str]:
-    """Return the fields of Moment that a rule reads: all of them where that cannot be seen."""
-    heard: Any = Heard()
-    try:
-        rule(heard)
-    except Exception:  # whatever a user's rule raises; it is called properly later
-        return set(Moment._fields)
-    return heard.names if heard.names <= set(Moment._fields) else set(Moment._fields)
 
 
 def weights_of(

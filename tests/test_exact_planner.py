@@ -14,6 +14,7 @@ import torch
 from small import vector_env
 
 from musicgym.agents import planning_tables
+from musicgym.agents.dependence import fields_read
 from musicgym.agents.exact_planner import (
     ExactPlanner,
     NotFiniteMemory,
@@ -24,7 +25,7 @@ from musicgym.agents.exact_planner import (
     single_rule_maxima,
 )
 from musicgym.agents.heuristics import HeldTonic, NearestChordTone, UniformRandom
-from musicgym.agents.planning_tables import Model, fields_read
+from musicgym.agents.planning_tables import Model
 from musicgym.agents.policy import masked
 from musicgym.agents.rollout import play
 from musicgym.dynamics import RUN_CAP, Constants, Moment, State, advance, moment

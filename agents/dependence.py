@@ -1,0 +1,102 @@
+"""What a reward depends on, read from the text of the rules and of the dynamics themselves.
+
+A planner tells apart only the states that differ in a column that the rewards depend on, and only
+the places that differ in what they read of the chords, the key and the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from musicgym.backends.scalar import PLACE, TABLES
+from musicgym.backends.source import Code, Flag, InlineError, Inliner, Record
+from musicgym.dynamics import RUN_CAP, Constants, Moment, State, advance, moment
+from musicgym.events import FIRST_NOTE
+from musicgym.reward import Rule
+
+__all__ = ["Dependence", "axes", "depend", "fields_read"]
+
+
+class Dependence(NamedTuple):
+    """What rewards depend on.
+
+    Attributes:
+        columns: names of State.
+        place: (step, row, tonic, mode) -> all else that they depend on.
+    """
+
+    columns: set[str]
+    place: Callable[[int, int, int, int], tuple[Any, ...]]
+
+
+def axes(c: Constants) -> dict[str, npt.NDArray[Any]]:
+    """Return the values of the columns of State that events move; long ones last."""
+    flag = np.array([False, True])
+    pitches = c.low + np.arange(c.n_events - FIRST_NOTE)
+    return {
+        "weak_extra": flag,
+        "extra": flag,
+        "ringing": flag,
+        "run": np.arange(RUN_CAP + 1),
+        "event": np.arange(c.n_events),
+        "pitch": np.concatenate([[0], pitches]),
+    }
+
+
+def depend(c: Constants, rules: Sequence[Rule], read: set[str]) -> Dependence:
+    """Find what rewards, and the columns that are read, depend on: from the text itself."""
+    inliner, moved = Inliner(), axes(c)
+    atoms: dict[str, Any] = {
+        n: Flag(n) if v.dtype == np.bool_ else Code(n) for n, v in moved.items()
+    }
+    atoms |= {name: inliner.write("{}", Code(name)) for name in PLACE}
+    state = Record({name: atoms.get(name, Code(name)) for name in State._fields})
+    m = inliner.call(moment, c, state, Code("action"))
+    after = inliner.call(advance, c, state, m, Code("chance"))
+    paid: list[Any] = []
+    for rule in rules:
+        try:
+            paid.append(inliner.call(rule, m))
+        except InlineError:
+            paid += [m[name] for name in fields_read(rule)]
+    behind = {name: inliner.moving({name}) for name in (*moved, "median")}
+    columns: set[str] = set()
+    more = set(read)
+    while more > columns:
+        columns = more
+        outputs = [*paid, *(after[name] for name in columns)]
+        more = columns | {n for n, on in behind.items() if any(str(o) in on for o in outputs)}
+    outputs = [*paid, *(after[name] for name in columns if name != "median")]
+    moving = inliner.moving({"action", "chance", "median", *moved})
+    lines, values = inliner.assignments(list(inliner.settled(outputs, moving)))
+    body = "\n    ".join([*lines, f"return ({', '.join(values)},)" if values else "return ()"])
+    space: dict[str, Any] = {name: getattr(c, name).tolist() for name in TABLES}
+    exec(f"def place({', '.join(PLACE)}):\n    {body}", space)
+    return Dependence(columns, space["place"])
+
+
+class Heard:
+    """A moment that remembers what was read of it."""
+
+    def __init__(self) -> None:
+        """Start with nothing read."""
+        self.names: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the field of an example."""
+        self.names.add(name)
+        return getattr(Moment.example(), name)
+
+
+def fields_read(rule: Rule) -> set[str]:
+    """Return the fields of Moment that a rule reads: all of them where that cannot be seen."""
+    heard: Any = Heard()
+    try:
+        rule(heard)
+    except Exception:  # whatever a user's rule raises; it is called properly later
+        return set(Moment._fields)
+    return heard.names if heard.names <= set(Moment._fields) else set(Moment._fields)
