@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .features import frame
-from .human import Human, choose, equal_counts
+from .human import Human, by_turns, choose, equal_counts, some
 from .metrics.acmg import distinct
 from .metrics.metric import Floats, Measured, histograms
 from .metrics.pieces import Pieces
@@ -20,6 +20,7 @@ __all__ = [
     "distinct_ngrams",
     "diversity",
     "hamming",
+    "human_diversity",
     "longest_shared",
     "vendi",
 ]
@@ -38,8 +39,7 @@ def diversity(pieces: Pieces, human: Human, seed: int = 0) -> dict[str, Measured
     """Return the `DIVERSITY` of melodies.
 
     Most figures depend on how many melodies there are. So as many of each mode are drawn as the
-    human reference has as well (all, if they have no mode in common), and the human row is
-    ``diversity(human.pieces, human)``. Its windows overlap, so they repeat each other's notes.
+    human reference has as well (all, if they have no mode in common).
 
     - ``vendi``: see `vendi`; two melodies are as similar as the cosine between their 42 features,
       standardised by the training windows. From 1 to the number of melodies, 42 at the most.
@@ -48,8 +48,7 @@ def diversity(pieces: Pieces, human: Human, seed: int = 0) -> dict[str, Measured
     - ``distinct_2``, ``distinct_3``, ``distinct_4``: see `distinct_ngrams`. From 0 to 1.
     - ``shared_with_training``: the mean over melodies of the longest run of intervals that stands
       in a training piece as well, see `longest_shared`; ``..._max`` is the longest of all.
-    - ``shared_with_reference``: the same for the pieces that the human windows were cut from. The
-      human row has all of its intervals in common with them.
+    - ``shared_with_reference``: the same for the pieces that the human windows were cut from.
     - ``copied``: the share of melodies whose intervals all stand in a row in a training or a
       reference piece.
 
@@ -66,37 +65,51 @@ def diversity(pieces: Pieces, human: Human, seed: int = 0) -> dict[str, Measured
     counts = equal_counts(sample, human.sample)
     counts = counts if sum(counts) else sample.counts
     chosen = choose(sample.minor, counts, np.random.default_rng(seed))
-    pieces, total = _some(pieces, chosen), len(chosen)
-    whole = {
-        "vendi": vendi(cosines(sample.vectors[chosen])),
+    drawn = some(pieces, chosen)
+    return _variety(drawn, sample.vectors[chosen]) | _copying(drawn, human)
+
+
+def human_diversity(human: Human, seed: int = 0) -> dict[str, Measured]:
+    """Return the `DIVERSITY` of human melodies, the row that others are read beside.
+
+    A reference split has few tunes, and its windows overlap: as a set it is less diverse than human
+    music is. So the figures of variety are those of as many windows spread over the tunes of all
+    splits, one of each tune before a second of any. Those of copying are of the reference's
+    windows, which no training has seen; the windows stand in the reference themselves, so what they
+    share with it is undefined.
+    """
+    counts, order = human.sample.counts, by_turns(human.everyone, np.random.default_rng(seed))
+    minor = human.everyone.minor[order]
+    chosen = np.concatenate([order[minor == m][:c] for m, c in enumerate(counts)])
+    variety = _variety(some(human.windows, chosen), human.everyone.vectors[chosen])
+    total = len(human.pieces.events)
+    undefined = {
+        name: Measured(float("nan"), 0, total) for name in DIVERSITY if "reference" in name
+    }
+    return variety | _copying(human.pieces, replace(human, reference=())) | undefined
+
+
+def _variety(pieces: Pieces, vectors: Floats) -> dict[str, Measured]:
+    total = len(pieces.events)
+    found = {
+        "vendi": vendi(cosines(vectors)),
         "hamming": hamming(pieces),
         "distinct_melodies": distinct(pieces),
         **{f"distinct_{n}": distinct_ngrams(pieces, n) for n in (2, 3, 4)},
     }
-    found = {k: Measured(v, total * (not np.isnan(v)), total) for k, v in whole.items()}
+    return {name: Measured(v, total * (not np.isnan(v)), total) for name, v in found.items()}
+
+
+def _copying(pieces: Pieces, human: Human) -> dict[str, Measured]:
     notes = pieces.line.count
-    known = notes > 1
-    copied = np.zeros(total, np.bool_)
+    known, copied, found = notes > 1, np.zeros(len(notes), np.bool_), {}
     for name, lines in (("training", human.training), ("reference", human.reference)):
         longest = longest_shared(pieces.notes, lines)
         copied |= longest >= notes - 1
-        found[f"shared_with_{name}"] = _mean(longest, known)
         most = float(longest[known].max()) if known.any() else float("nan")
-        found[f"shared_with_{name}_max"] = Measured(most, int(known.sum()), total)
-    found["copied"] = _mean(copied, known)
-    return found
-
-
-def _some(pieces: Pieces, chosen: Ints) -> Pieces:
-    """Return some of the melodies."""
-    return replace(
-        pieces,
-        events=pieces.events[chosen],
-        low=pieces.low[chosen],
-        tonic=pieces.tonic[chosen],
-        minor=pieces.minor[chosen],
-        masks=pieces.masks[chosen],
-    )
+        found[f"shared_with_{name}"] = _mean(longest, known)
+        found[f"shared_with_{name}_max"] = Measured(most, int(known.sum()), len(notes))
+    return found | {"copied": _mean(copied, known)}
 
 
 def _mean(values: npt.NDArray[np.generic], known: npt.NDArray[np.bool_]) -> Measured:

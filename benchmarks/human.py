@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -79,7 +80,8 @@ class Human:
     Attributes:
         pieces: the windows of the reference split.
         sample: the same as numbers.
-        everyone: the windows of all splits as numbers; floors are taken over them.
+        windows: the windows of all splits.
+        everyone: the same as numbers; floors are taken over them.
         centre: (42,) means of the features over the training windows.
         scale: (42,) their standard deviations, 0.02 at the least.
         width: the kernel's width, the median distance between two training windows.
@@ -89,6 +91,7 @@ class Human:
 
     pieces: Pieces
     sample: Sample
+    windows: Pieces
     everyone: Sample
     centre: Floats
     scale: Floats
@@ -129,11 +132,16 @@ class Human:
             )
             for name, cut in cuts.items()
         }
-        everyone = Sample(*map(np.concatenate, zip(*samples.values(), strict=True)))
-        width = _width(samples["train"].vectors)
-        training, reference = _lines(corpus, "train"), _lines(corpus, split)
         return Human(
-            pieces[split], samples[split], everyone, centre, scale, width, training, reference
+            pieces=pieces[split],
+            sample=samples[split],
+            windows=join(list(pieces.values())),
+            everyone=Sample(*map(np.concatenate, zip(*samples.values(), strict=True))),
+            centre=centre,
+            scale=scale,
+            width=_width(samples["train"].vectors),
+            training=_lines(corpus, "train"),
+            reference=_lines(corpus, split),
         )
 
     def read(self, pieces: Pieces) -> Sample:
@@ -163,6 +171,30 @@ def _pieces(cut: Windows, task: Task) -> Pieces:
         np.repeat(masks, task.steps_per_beat, axis=1),
         task.meter,
         task.steps_per_beat,
+    )
+
+
+def join(batches: Sequence[Pieces]) -> Pieces:
+    """Return batches of one length, meter and grid as one."""
+    return replace(
+        batches[0],
+        events=np.concatenate([batch.events for batch in batches]),
+        low=np.concatenate([batch.low for batch in batches]),
+        tonic=np.concatenate([batch.tonic for batch in batches]),
+        minor=np.concatenate([batch.minor for batch in batches]),
+        masks=np.concatenate([batch.masks for batch in batches]),
+    )
+
+
+def some(pieces: Pieces, places: Ints) -> Pieces:
+    """Return some of the melodies."""
+    return replace(
+        pieces,
+        events=pieces.events[places],
+        low=pieces.low[places],
+        tonic=pieces.tonic[places],
+        minor=pieces.minor[places],
+        masks=pieces.masks[places],
     )
 
 
@@ -208,11 +240,16 @@ def draw(sample: Sample, counts: Counts, rng: np.random.Generator) -> Sample:
     return sample.at(choose(sample.minor, counts, rng))
 
 
-def spread(sample: Sample, rng: np.random.Generator) -> Sample:
-    """Return the melodies in random order, one of each tune and mode before a second of any."""
+def by_turns(sample: Sample, rng: np.random.Generator) -> Ints:
+    """Return the places of the melodies, at random, one of each tune and mode before a second."""
     order = rng.permutation(len(sample.tunes))
     turn = _turn(2 * sample.tunes[order] + sample.minor[order])
-    return sample.at(order[np.argsort(turn, kind="stable")])
+    return np.asarray(order[np.argsort(turn, kind="stable")])
+
+
+def spread(sample: Sample, counts: Counts, rng: np.random.Generator) -> Sample:
+    """Return so many melodies of each mode, or all there are, one of each tune before a second."""
+    return first(sample.at(by_turns(sample, rng)), counts)
 
 
 def first(sample: Sample, counts: Counts) -> Sample:
@@ -249,8 +286,8 @@ def apart(everyone: Sample, like: Sample, rng: np.random.Generator) -> tuple[Sam
         fitting = usable & (held >= min(sizes[i], held[usable].max()))
         choice = rng.choice(choices[fitting])
         taken.append(rng.permutation(np.flatnonzero(group == choice))[: sizes[i]])
-        free &= choices // 2 != choice // 2  # the tune in its other mode is not for the second side
+        free &= choices != choice
     one = everyone.at(np.concatenate(taken)) if taken else everyone.at(np.empty(0, np.int64))
-    other = spread(everyone.at(np.flatnonzero(~np.isin(everyone.tunes, one.tunes))), rng)
-    counts = equal_counts(one, other)
-    return draw(one, counts, rng), first(other, counts)
+    left = everyone.at(np.flatnonzero(~np.isin(everyone.tunes, one.tunes)))
+    counts = equal_counts(one, left)
+    return draw(one, counts, rng), spread(left, counts, rng)

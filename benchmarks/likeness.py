@@ -24,7 +24,6 @@ from .human import (
     apart,
     draw,
     equal_counts,
-    first,
     spread,
     squared_distances,
 )
@@ -76,7 +75,7 @@ def likeness(pieces: Pieces, human: Human, seed: int = 0) -> dict[str, float]:
         seed: of the draw and of the classifier's folds.
     """
     rng = np.random.default_rng(seed)
-    return _distances(*_matched(human.read(pieces), human, rng), human.width, seed)
+    return _distances(*matched(human.read(pieces), human, rng), human.width, seed)
 
 
 def floors(
@@ -102,8 +101,8 @@ def floors(
     rows = []
     for number in range(splits):
         rng = np.random.default_rng([seed, number])
-        like = spread(human.sample, rng)
-        one, other = apart(human.everyone, first(like, counts or like.counts), rng)
+        like = spread(human.sample, counts or human.sample.counts, rng)
+        one, other = apart(human.everyone, like, rng)
         rows.append(_distances(one, other, human.width, number))
     found = {}
     for name in DISTANCES:
@@ -114,11 +113,10 @@ def floors(
     return found
 
 
-def _matched(sample: Sample, human: Human, rng: np.random.Generator) -> tuple[Sample, Sample]:
+def matched(sample: Sample, human: Human, rng: np.random.Generator) -> tuple[Sample, Sample]:
     """Return the human melodies and the others, as many of each mode."""
-    reference = spread(human.sample, rng)
-    counts = equal_counts(sample, reference)
-    return first(reference, counts), draw(sample, counts, rng)
+    counts = equal_counts(sample, human.sample)
+    return spread(human.sample, counts, rng), draw(sample, counts, rng)
 
 
 def _distances(one: Sample, other: Sample, width: float, seed: int) -> dict[str, float]:
@@ -254,7 +252,7 @@ def compare(a: Pieces, b: Pieces, human: Human, samples: int = 1000, seed: int =
         interval of NaN where there are fewer than two tunes.
     """
     rng = np.random.default_rng(seed)
-    pairs = [_matched(human.read(pieces), human, np.random.default_rng(seed)) for pieces in (a, b)]
+    pairs = [matched(human.read(pieces), human, np.random.default_rng(seed)) for pieces in (a, b)]
     tunes = np.unique(np.concatenate([sample.tunes for pair in pairs for sample in pair]))
     drawn = rng.multinomial(len(tunes), np.full(len(tunes), 1 / len(tunes)), samples)
     weights = np.concatenate([np.ones((1, len(tunes))), drawn])  # first the tunes as they are

@@ -18,6 +18,7 @@ from musicgym.benchmarks.diversity import (
     distinct_ngrams,
     diversity,
     hamming,
+    human_diversity,
     longest_shared,
     vendi,
 )
@@ -131,6 +132,25 @@ def test_a_copy_is_caught_and_noise_is_not(human: Human) -> None:
     stolen = diversity(train.pieces, human)
     assert stolen["copied"].value == 1
     assert stolen["shared_with_training"].value > 1.5 * copy["shared_with_training"].value
+
+
+def test_a_melody_with_one_other_note_is_no_copy_but_shares_the_rest(human: Human) -> None:
+    events = human.pieces.events.copy()
+    last = events.shape[1] - 1 - human.pieces.struck[:, ::-1].argmax(1)
+    events[np.arange(len(events)), last] = 5  # far below the walks
+    found = diversity(replace(human.pieces, events=events), human)
+    assert found["copied"].value == 0
+    assert found["shared_with_reference_max"].value == human.pieces.line.count.max() - 2
+
+
+def test_the_human_row_is_spread_over_tunes_and_never_a_copy_of_itself(human: Human) -> None:
+    row, split = human_diversity(human), diversity(human.pieces, human)
+    assert set(row) == set(DIVERSITY)
+    assert row["vendi"].total == len(human.pieces.events)
+    assert row["vendi"].value > split["vendi"].value  # the split has four tunes
+    assert row["shared_with_training"] == split["shared_with_training"]
+    assert row["copied"].value == 0
+    assert math.isnan(row["shared_with_reference"].value)
 
 
 def test_one_melody_sung_again_and_again_is_not_diverse(human: Human) -> None:

@@ -12,7 +12,7 @@ import small
 from playing import spelt
 
 from musicgym.benchmarks.features import FAMILIES, FEATURES, features
-from musicgym.benchmarks.human import Sample, apart, draw, equal_counts, first, spread
+from musicgym.benchmarks.human import Sample, apart, draw, equal_counts, spread
 from musicgym.benchmarks.likeness import (
     DISTANCES,
     Human,
@@ -21,6 +21,7 @@ from musicgym.benchmarks.likeness import (
     frechet,
     jensen_shannon,
     likeness,
+    matched,
     mmd2,
     two_sample_accuracy,
 )
@@ -126,6 +127,13 @@ def test_features_do_not_depend_on_the_grid_or_the_key() -> None:
     np.testing.assert_allclose(features(moved), features(coarse), atol=1e-12)
 
 
+def test_pitches_are_moved_to_c_major_or_a_minor_by_a_tritone_at_most() -> None:
+    sharp, flat, minor = (Key.parse(name) for name in ("F# major", "G major", "E minor"))
+    assert named(pieces("F#4 . . .", chords="I", key=sharp))["mean_pitch"] == 60
+    assert named(pieces("G4 . . .", chords="I", key=flat))["mean_pitch"] == 72
+    assert named(pieces("E4 . . .", chords="i", key=minor))["mean_pitch"] == 69
+
+
 def test_onset_positions_know_the_meter() -> None:
     six = named(pieces("C4 C4 C4 C4 C4 C4", meter="6/8", steps_per_beat=1))
     assert [six[name] for name in FAMILIES["onset_position"]] == pytest.approx(
@@ -228,9 +236,9 @@ def test_draws_have_equal_modes_and_spread_over_tunes() -> None:
     assert (a.counts, b.counts, equal_counts(a, b)) == ((6, 3), (1, 4), (1, 3))
     assert draw(a, (2, 1), rng).counts == (2, 1)
     for _ in range(5):
-        few = first(spread(a, rng), (3, 1))
+        few = spread(a, (3, 1), rng)
         assert sorted(few.tunes) == [0, 1, 2, 3]
-    assert sorted(spread(a, rng).vectors[:, 0]) == sorted(a.vectors[:, 0])
+    assert sorted(spread(a, (9, 9), rng).vectors[:, 0]) == sorted(a.vectors[:, 0])
 
 
 def test_parted_melodies_share_no_tune_and_are_made_like_the_reference() -> None:
@@ -278,6 +286,16 @@ def test_a_melody_belongs_to_the_tune_whose_chords_it_has(human: Human) -> None:
     np.testing.assert_allclose(human.read(moved).vectors, human.sample.vectors, atol=1e-9)
     elsewhere = replace(human.pieces, masks=human.pieces.masks * 0 + 0b111)
     assert human.read(elsewhere).tunes.tolist() == [-1 - i for i in range(len(cut.events))]
+
+
+def test_both_sides_have_as_many_melodies_of_each_mode(human: Human) -> None:
+    few = human.sample.at(np.r_[np.flatnonzero(human.sample.minor), 0, 1])
+    many = human.everyone
+    for seen in (few, many):
+        one, other = matched(seen, human, np.random.default_rng(0))
+        assert one.counts == other.counts == equal_counts(seen, human.sample)
+    one, _ = matched(human.sample.at(np.arange(1)), human, np.random.default_rng(0))
+    assert sum(one.counts) == 1
 
 
 def test_a_copy_is_too_near_and_noise_and_shuffles_are_far(human: Human) -> None:
