@@ -38,20 +38,18 @@ class UniqueExtremes(Recurrence):
 
     def start(self, zero: Array, steps: int) -> Extremes:
         """Return the memory at the start."""
-        return Extremes(left=zero + steps, high=zero, highs=zero, low=zero + 1000, lows=zero)
+        return Extremes(left=zero + steps, high=zero - 1, highs=zero, low=zero + 1000, lows=zero)
 
     def hear(self, memory: Extremes, event: Array) -> tuple[Extremes, Array]:
         """Return the memory after an event, and what it pays."""
         struck = event > 1
-        higher, lower = event > memory.high, struck & (event < memory.low)
-        highs = memory.highs + where(event == memory.high, 1, 0)
-        lows = memory.lows + where(event == memory.low, 1, 0)
+        higher, lower = struck & (event > memory.high), struck & (event < memory.low)
         after = Extremes(
             left=memory.left - 1,
-            high=where(struck & higher, event, memory.high),
-            highs=where(struck & higher, 1, where(struck, highs, memory.highs)),
+            high=where(higher, event, memory.high),
+            highs=where(higher, 1, memory.highs + where(event == memory.high, 1, 0)),
             low=where(lower, event, memory.low),
-            lows=where(lower, 1, lows),
+            lows=where(lower, 1, memory.lows + where(event == memory.low, 1, 0)),
         )
         last = after.left == 0
         paid = where(last & (after.highs == 1), self.once, 0.0)

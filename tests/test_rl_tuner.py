@@ -299,6 +299,11 @@ def test_a_motif_that_comes_back_pays_at_its_last_step() -> None:
     assert raw("repeated_motif", f"{LINE} G5 - A5 {LINE} G5") == [0] * 18 + [5.0, 5.0]
 
 
+def test_a_motif_may_come_back_at_the_very_end_and_in_the_widest_range() -> None:
+    assert raw("repeated_motif", f"{LINE} {LINE}", bars=2, progression="I") == [0] * 15 + [5.0]
+    assert listen(RepeatedMotif(), 2 * [129, 128, 127, 0, 0, 0, 0, 0])[-1] == 4.0
+
+
 def test_two_windows_that_overlap_are_no_repetition() -> None:
     assert raw("repeated_motif", "C5 D5 E5 F5 " * 5) == [0] * 15 + [5.0] * 5
 
