@@ -300,7 +300,9 @@ def test_a_motif_that_comes_back_pays_at_its_last_step() -> None:
 
 
 def test_a_motif_may_come_back_at_the_very_end_and_in_the_widest_range() -> None:
-    assert raw("repeated_motif", f"{LINE} {LINE}", bars=2, progression="I") == [0] * 15 + [5.0]
+    for before, bars in (("", 2), ("- " * 8, 3)):
+        paid = raw("repeated_motif", f"{before} {LINE} {LINE}", bars=bars, progression="I")
+        assert paid == [0] * (8 * bars - 1) + [5.0]
     assert listen(RepeatedMotif(), 2 * [129, 128, 127, 0, 0, 0, 0, 0])[-1] == 4.0
 
 
