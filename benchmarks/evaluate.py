@@ -1,135 +1,353 @@
-"""Evaluation: a policy plays held-out progressions and is measured beside the human row."""
+"""Evaluation: any policy on any task, to a record with every metric, the human row beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
+from tqdm import tqdm
 
-from musicgym.agents.acmg import ACMG
-from musicgym.agents.configs import Sampling
-from musicgym.agents.heuristics import HeldTonic, NearestChordTone, UniformRandom
+from musicgym.agents.best_of_n import curve, draws, kl_bound
+from musicgym.agents.exact_planner import NotFiniteMemory, plan
 from musicgym.agents.kl_control import entropy, kl_divergence
+from musicgym.agents.library import Stage
 from musicgym.agents.melody_lstm import MelodyLSTM
-from musicgym.agents.policy import Policy, masked, ringing_column
+from musicgym.agents.policy import masked, ringing_column
 from musicgym.agents.rollout import Rollout, play
-from musicgym.corpus.dataset import Corpus, Windows
-from musicgym.melody import Melody
+from musicgym.corpus.dataset import prepare
+from musicgym.dynamics import Episodes
 from musicgym.replay import begin, episodes_of, pay
-from musicgym.vector_env import MelodyComposeVectorEnv
 
-from .metrics.acmg import METRICS, table
+from .diversity import diversity, human_diversity
+from .entries import BASELINES, Entry, Workshop
+from .likeness import Human, floors, likeness
+from .metrics import measure
+from .metrics.acmg import pitch_class_shares
+from .metrics.metric import Floats, Measured
 from .metrics.pieces import Pieces
-from .tasks import as_melodies, corpus_windows
+from .records import HUMAN, Record, file_name
+from .tasks import BenchmarkTask, corpus_windows
+from .throughput.rows import machine
 
-__all__ = [
-    "Row",
-    "as_melodies",
-    "columns",
-    "corpus_windows",
-    "evaluate",
-    "markdown",
-    "replay",
-    "rows_of",
-]
+__all__ = ["EVALUATION_SEED", "Evaluation", "Scene", "evaluation", "grade_all"]
 
-Row = dict[str, float]
+Ints = npt.NDArray[np.int64]
 #: Far from any seed of training, so that evaluation draws its own episodes.
 EVALUATION_SEED = 10**12
-#: Figures that are shares, shown in percent.
-SHARES = {name for name, (_, unit) in METRICS.items() if unit == "%"} | {"distinct"}
+#: From the episodes of one seed to those of the next.
+STRIDE = 10**6
 
 
-def evaluate(
-    envs: MelodyComposeVectorEnv,
-    policy: Policy,
-    prior: MelodyLSTM | None = None,
-    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
-    seed: int = EVALUATION_SEED,
-) -> tuple[Row, list[Melody]]:
-    """Play one melody in each environment; return its figures and the melodies.
+class Scene(NamedTuple):
+    """Episodes, and the best that can be done in them.
 
-    The return is over the rules (policy terms pay in training only). With a prior, and a policy
-    that is a Melody_LSTM, the KL and the entropy in nats a step at temperature 1 are given too.
+    Attributes:
+        episodes: what is fixed in N episodes.
+        steps_per_chord: grid slots a chord.
+        optimum: (N,) the exact optimum, or None where the reward has none.
     """
-    device = next(policy.parameters()).device if isinstance(policy, nn.Module) else "cpu"
-    rollout = play(envs, policy, seed, sampling, device=device)
-    melodies = envs.melodies
-    row = {"return": float(rollout.rewards.sum(1).mean()), **table(Pieces.of(melodies))}
-    if prior is not None and isinstance(policy, MelodyLSTM):
-        row |= divergence(policy, prior, rollout, ringing_column(envs.task))
-    return row, melodies
+
+    episodes: Episodes
+    steps_per_chord: int
+    optimum: Floats | None
 
 
-@torch.no_grad()
-def divergence(policy: MelodyLSTM, prior: MelodyLSTM, rollout: Rollout, ringing: int) -> Row:
-    """Return a policy's KL to the prior and its entropy, nats a step, over its own episodes."""
-    seen = rollout.observation
-    logits, other = (masked(model.whole(seen), seen, ringing) for model in (policy, prior))
-    return {
-        "kl": float(kl_divergence(logits, other).mean()),
-        "entropy": float(entropy(logits).mean()),
-    }
+@dataclass(frozen=True)
+class Evaluation:
+    """Grades entries on a task over the same episodes, seed by seed.
 
-
-def markdown(rows: Sequence[tuple[str, Row]]) -> str:
-    """Return rows of figures as a Markdown table, shares in percent; a dash is undefined."""
-    names = list(dict.fromkeys(name for _, row in rows for name in row))
-    lines = [f"| system | {' | '.join(map(heading, names))} |", "|---" * (len(names) + 1) + "|"]
-    lines += [f"| {title} | {' | '.join(cell(n, row) for n in names)} |" for title, row in rows]
-    return "\n".join(lines)
-
-
-def columns(rows: Sequence[tuple[str, Row]]) -> str:
-    """Return the figures as text for a terminal: a line a figure, a numbered column a system."""
-    names = list(dict.fromkeys(name for _, row in rows for name in row))
-    lines = [f"({number}) {title}" for number, (title, _) in enumerate(rows, 1)]
-    lines += ["", " " * 24 + "".join(f"{f'({n})':>9}" for n in range(1, len(rows) + 1))]
-    lines += [heading(n).ljust(24) + "".join(f"{cell(n, r):>9}" for _, r in rows) for n in names]
-    return "\n".join(lines)
-
-
-def heading(name: str) -> str:
-    """Return a figure's name for people, with its unit where it is a share."""
-    return name.replace("_", " ") + (" %" if name in SHARES else "")
-
-
-def cell(name: str, row: Row) -> str:
-    """Return a figure as text; a dash is undefined."""
-    value = row.get(name, float("nan"))
-    if value != value:
-        return "-"
-    return f"{100 * value:.1f}" if name in SHARES else f"{value:.2f}"
-
-
-def rows_of(agent: ACMG, corpus: Corpus, split: str, count: int) -> list[tuple[str, Row]]:
-    """Return the rows of an agent on held-out progressions: corpus, simple policies, prior, agent.
-
-    The human row is every window of the split, and its return what the same rules pay for them. The
-    other rows draw the mode evenly and the progression among the distinct ones of that mode.
+    Attributes:
+        workshop: makes the entries; it has the task and the corpus.
+        count: melodies a record.
+        splits: partings of the human melodies by tunes that the noise floors are taken over.
     """
-    envs = agent.config.envs(f"corpus:{agent.config.corpus}/{split}", count)
-    cut = corpus_windows(corpus, split, envs.task)
-    human = Pieces.of(as_melodies(cut, envs.task))
-    rows = [("corpus", {"return": replay(envs, cut), **table(human)})]
-    policies: list[tuple[str, Policy]] = [
-        ("uniform random", UniformRandom(envs.task)),
-        ("held tonic", HeldTonic(envs.task)),
-        ("nearest chord tone", NearestChordTone(envs.task)),
-    ]
-    if agent.prior is not None:
-        policies.append(("Melody_LSTM", agent.prior))
-    policies.append((f"ACMG ({agent.config.algorithm.upper()})", agent.model.actor))
-    return rows + [(name, evaluate(envs, policy, agent.prior)[0]) for name, policy in policies]
+
+    workshop: Workshop
+    count: int = 300
+    splits: int = 30
+
+    def __post_init__(self) -> None:
+        """Check the number of melodies."""
+        if not 2 <= self.count <= 10_000:
+            raise ValueError(f"count: {self.count!r} is not from 2 to 10,000 melodies.")
+
+    @property
+    def task(self) -> BenchmarkTask:
+        """What is graded."""
+        return self.workshop.task
+
+    @cached_property
+    def human(self) -> Human:
+        """The human melodies and what is measured against them."""
+        return Human.of(self.workshop.corpus, self.task.task, self.task.split)
+
+    @cached_property
+    def envs(self) -> Any:
+        """The environments that are played."""
+        return self.task.envs(self.count)
+
+    @cached_property
+    def _scenes(self) -> dict[int, Scene]:
+        return {}
+
+    def scene(self, seed: int) -> Scene:
+        """Return the episodes of a seed, those of every entry."""
+        if seed not in self._scenes:
+            self.envs.reset(seed=first_seed(seed))
+            self._scenes[seed] = self._scene(self.envs.episodes(), self.task.task.steps_per_chord)
+        return self._scenes[seed]
+
+    def _scene(self, episodes: Episodes, steps_per_chord: int) -> Scene:
+        try:
+            best = plan(
+                self.task.task, self.task.reward, episodes, steps_per_chord=steps_per_chord
+            ).value
+        except NotFiniteMemory:
+            best = None
+        return Scene(episodes, steps_per_chord, best)
+
+    def grade(self, name: str, seed: int = 1, folder: Path | None = None) -> Record:
+        """Return the record of a named entry (see `Workshop.make`)."""
+        shop = self.workshop
+        shop.check(name)
+        return self.grade_entry(
+            shop.title(name), lambda: shop.make(name, self.scene(seed).episodes, seed),
+            shop.content(name, seed), seed, folder,
+        )  # fmt: skip
+
+    def grade_entry(
+        self,
+        name: str,
+        make: Callable[[], Entry],
+        content: str | None = None,
+        seed: int = 1,
+        folder: Path | None = None,
+    ) -> Record:
+        """Return the record of an entry: from the folder if it is there, else made and written.
+
+        Args:
+            name: the entry's.
+            make: makes the entry; it is not called if the record is there.
+            content: what fixes the entry beside its name and seed.
+            seed: of its training, and of the episodes.
+            folder: of the records.
+        """
+        if held := self._held(folder, name, seed, content):
+            return held
+        started = time.perf_counter()
+        entry, scene = make(), self.scene(seed)
+        rollout = play(
+            self.envs, entry.policy, first_seed(seed), entry.sampling,
+            device=_device(entry.policy), keep=True,
+        )  # fmt: skip
+        figures = self.figures(scene, rollout.events.cpu().numpy(), seed)
+        figures |= self._divergence(entry, rollout, self.workshop.prior)
+        facts = {**entry.facts, "content": content}
+        record = Record(
+            asdict(self.task), name, seed, self.count, figures, facts, self._made(started)
+        )
+        return self._kept(record, folder)
+
+    def human_record(self, folder: Path | None = None) -> Record:
+        """Return the human row: every window of the split, paid by the same rules."""
+        started = time.perf_counter()
+        plain = self.task.task
+        cut = corpus_windows(self.workshop.corpus, self.task.split, plain)
+        content = self.workshop.corpus.fingerprint
+        if held := self._held(folder, HUMAN, 0, content, len(cut.events)):
+            return held
+        scene = self._scene(episodes_of(cut, plain), plain.steps_per_beat)
+        figures = self.figures(scene, cut.events.astype(np.int64), 0, human=True)
+        for name, (mean, deviation) in floors(self.human, self.splits).items():
+            figures[name] = Measured(mean, self.splits, self.splits)
+            figures[f"{name}_deviation"] = Measured(deviation, self.splits, self.splits)
+        record = Record(
+            asdict(self.task), HUMAN, 0, len(cut.events), figures, {"content": content},
+            self._made(started),
+        )  # fmt: skip
+        return self._kept(record, folder)
+
+    def best_of(
+        self, largest: int, seed: int = 1, folder: Path | None = None,
+        drawn_more: Callable[[float], Any] = lambda _: None,
+    ) -> list[Record]:  # fmt: skip
+        """Return the records of best-of-N of the prior for N = 1, 2, 4 ... `largest`.
+
+        All share one pool of draws. ``return_curve`` is the unbiased mean over all of the pool;
+        ``return`` is that of the melodies that the other figures are taken on.
+        """
+        sizes = [2**i for i in range(1, largest.bit_length())]
+        names, content = {n: f"best_of_{n}" for n in sizes}, f"pool of {largest}"
+        held = [self._held(folder, names[n], seed, content) for n in sizes]
+        if all(held):
+            return [record for record in held if record is not None]
+        started = time.perf_counter()
+        scene, task = self.scene(seed), self.task
+        returns = np.empty((self.count, largest))
+        events = np.empty((self.count, largest, task.task.steps), np.uint8)
+        for drawn in draws(
+            self.workshop.prior, task.task, task.reward, scene.episodes, largest, seed
+        ):
+            returns[drawn.episode, drawn.draw] = drawn.returns
+            events[drawn.episode, drawn.draw] = drawn.made.events
+            drawn_more(len(drawn.draw) / self.count)
+        unbiased = curve(returns)
+        records = []
+        for n in sizes:
+            best = returns[:, :n].argmax(1)
+            figures = self.figures(
+                scene, events[np.arange(self.count), best].astype(np.int64), seed
+            )
+            bound = kl_bound(n, task.task.steps)
+            figures["kl"] = _one(bound, self.count)
+            figures["return_curve"] = _one(unbiased[n], self.count)
+            record = Record(
+                asdict(task),
+                names[n],
+                seed,
+                self.count,
+                figures,
+                {"samples": n, "content": content},
+                self._made(started),
+            )
+            records.append(self._kept(record, folder))
+        return records
+
+    def figures(
+        self, scene: Scene, events: Ints, seed: int, human: bool = False
+    ) -> dict[str, Measured]:
+        """Return every figure of melodies (N, T) in the episodes of a scene."""
+        task, reward = self.task.task, self.task.reward
+        c, state = begin(scene.episodes, task, reward.readings, scene.steps_per_chord)
+        raw = pay(c, state, events, reward, scene.episodes).sum(1)  # (N, K)
+        returns = raw @ reward.weights
+        found = {"return": over(returns)}
+        if scene.optimum is not None:
+            found["optimum"] = over(scene.optimum)
+            share = float(returns.mean() / scene.optimum.mean())
+            found["share_of_optimum"] = _one(share, len(returns))
+        for k, term in enumerate(reward.terms):
+            found[f"return_{term.name}"] = over(raw[:, k] * term.weight)
+        pieces = pieces_of(events, scene.episodes, self.task)
+        for degree, share in enumerate(pitch_class_shares(pieces)):  # Eq. 11
+            found[f"pitch_class_{degree}"] = _one(share, len(events))
+        if human:
+            return found | measure(pieces) | human_diversity(self.human)
+        distances = likeness(pieces, self.human, seed)
+        found |= {name: _one(value, len(events)) for name, value in distances.items()}
+        return found | measure(pieces, self.human.pieces) | diversity(pieces, self.human, seed)
+
+    @torch.no_grad()
+    def _divergence(self, entry: Entry, rollout: Rollout, prior: MelodyLSTM) -> dict[str, Measured]:
+        """Return the KL to the prior and the entropy, nats a step, at the entry's temperature."""
+        count = len(rollout.events)
+        if entry.kl_bound is not None:
+            return {"kl": _one(entry.kl_bound, count)}
+        assert rollout.logits is not None
+        heat = entry.sampling.temperature
+        logits = rollout.logits.float() / max(heat, 1e-3)
+        seen = rollout.observation
+        base = masked(prior.whole(seen), seen, ringing_column(self.task.task))
+        return {
+            "kl": over(kl_divergence(logits, base).mean(1).cpu().double().numpy()),
+            "entropy": over(entropy(logits).mean(1).cpu().double().numpy()),
+        }
+
+    def _made(self, started: float) -> dict[str, Any]:
+        seconds = round(time.perf_counter() - started, 3)
+        return {**machine(), "corpus": self.workshop.corpus.fingerprint, "seconds": seconds}
+
+    def _held(
+        self, folder: Path | None, name: str, seed: int, content: str | None, count: int = 0
+    ) -> Record | None:
+        if folder is None:
+            return None
+        path = folder / file_name(asdict(self.task), name, seed, count or self.count, content)
+        return Record.read(path) if path.exists() else None
+
+    def _kept(self, record: Record, folder: Path | None) -> Record:
+        if folder:
+            record.write(folder)
+        return record
 
 
-def replay(envs: MelodyComposeVectorEnv, cut: Windows) -> float:
-    """Return the mean return that the rules of the environments' reward pay for a corpus's windows.
+def evaluation(task: BenchmarkTask, count: int, stage: Stage, device: str = "cpu") -> Evaluation:
+    """Return what grades entries on a task, its corpus prepared if it is not yet."""
+    corpus = prepare(task.corpus, steps_per_beat=task.steps_per_beat, jobs=os.cpu_count() or 1)
+    return Evaluation(Workshop(task, corpus, stage, device), count)
 
-    The windows must be cut for the environments' task.
+
+def grade_all(
+    graded: Evaluation,
+    names: Sequence[str],
+    seeds: int = 1,
+    best_of: int = 0,
+    baselines: bool = True,
+    folder: Path | None = None,
+) -> list[Record]:
+    """Return the records of the human row, of the baselines, and of named entries.
+
+    Raises:
+        ValueError: a number is out of its range, or there is no such entry.
     """
-    episodes = episodes_of(cut, envs.task)
-    c, state = begin(episodes, envs.task, envs.reward.readings, envs.task.steps_per_beat)
-    raw = pay(c, state, cut.events, envs.reward, episodes)  # (N, T, K)
-    return float((raw.sum(1) @ envs.reward.weights).mean())
+    if seeds < 1:
+        raise ValueError(f"seeds: {seeds!r} is not 1 or more.")
+    if best_of and (best_of < 2 or best_of & (best_of - 1)):
+        raise ValueError(f"best_of: {best_of!r} is not 0 or a power of two from 2.")
+    wanted = list(dict.fromkeys([*(BASELINES if baselines else ()), *names]))
+    for name in wanted:
+        graded.workshop.check(name)
+    records = [graded.human_record(folder)]
+    turns = [(name, seed) for seed in range(1, seeds + 1) for name in wanted]
+    with tqdm(turns, "evaluate", unit="entry", dynamic_ncols=True, leave=False) as bar:
+        for name, seed in bar:
+            bar.set_postfix_str(f"{name}, seed {seed}")
+            records.append(graded.grade(name, seed, folder))
+    for seed in range(1, seeds + 1) if best_of else ():
+        with tqdm(total=best_of, desc="best of N", unit="draw", leave=False) as bar:
+            records += graded.best_of(best_of, seed, folder, bar.update)
+    return records
+
+
+def first_seed(seed: int) -> int:
+    """Return the seed of the first episode of an evaluation."""
+    return EVALUATION_SEED + STRIDE * (seed - 1)
+
+
+def pieces_of(events: Ints, episodes: Episodes, task: BenchmarkTask) -> Pieces:
+    """Return melodies (N, T) in their episodes as what metrics read."""
+    tonic = np.asarray(episodes.tonic).astype(np.int64)
+    masks, up = np.asarray(episodes.masks).astype(np.int64), tonic[:, None]
+    plain = task.task
+    return Pieces(
+        events,
+        np.full(len(events), plain.low),
+        tonic,
+        np.asarray(episodes.mode) == 1,
+        (masks << up | masks >> 12 - up) & 4095,
+        plain.meter,
+        plain.steps_per_beat,
+    )
+
+
+def over(values: Floats) -> Measured:
+    """Return the mean of values (N,)."""
+    return Measured(float(values.mean()), len(values), len(values))
+
+
+def _one(value: float, count: int) -> Measured:
+    """Return a figure of the whole set."""
+    return Measured(float(value), count if value == value else 0, count)
+
+
+def _device(policy: Any) -> Any:
+    return next(policy.parameters()).device if isinstance(policy, nn.Module) else "cpu"

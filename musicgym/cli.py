@@ -185,7 +185,8 @@ class Train(Training):
 
     Attributes:
         algorithm: ppo or a2c.
-        rewards: a preset: acmg, acmg_no_theory, acmg_no_chords, acmg_literal, balanced.
+        rewards: a preset: acmg, acmg_no_theory, acmg_no_chords, acmg_literal, balanced, rl_tuner,
+            rl_tuner_literal.
         num_envs: melodies an iteration, over all processes.
         out: where to write the agent; the library by default.
         log: folder for TensorBoard; none by default.
@@ -316,40 +317,93 @@ def _summary(piece: Composed, paths: Sequence[Path]) -> str:
 
 
 @dataclass(frozen=True)
-class Evaluate(Training):
-    """Measure an agent on held-out progressions, beside the corpus and simple policies.
+class Evaluate:
+    """Grade agents on held-out progressions, beside human melodies and simple policies.
 
     Attributes:
-        agent: a checkpoint; the default agent of the meter and grid otherwise.
-        split: the progressions: train, validation or test.
-        count: melodies a row.
+        agents: names, such as acmg_ppo, acmg_a2c, acmg_ppo_free, melody_lstm, markov, best_of_16,
+            soft_optimum, optimum; checkpoints (.safetensors); or package.module:factory. With @0.8
+            one plays at that temperature. What is not trained yet is trained.
+        task: what pays: a preset, JSON such as '{"rewards": "acmg", "bars": 4}', or a .json file.
+        corpus: corpus of the progressions and of the human melodies.
+        split: the part of it that is played: test or validation.
+        meter: 2/4, 3/4, 4/4 or 6/8.
+        steps_per_beat: grid slots a beat: 1, 2 or 4.
+        bars: bars of a melody.
+        seeds: how many seeds: of the training where an agent is trained, of the episodes always.
+        count: melodies a seed.
+        best_of: draws of the best-of-N rows, up to this N (a power of two); 0 leaves them out.
+        baselines: the simple policies, the prior and the exact optimum stand in the table too.
+        every: print every metric.
+        out: folder for a record of each row; what is there is not made again.
         markdown: where to write the table as Markdown; it is printed in any case.
+        device: cpu, or cuda.
     """
 
-    agent: Path | None = None
-    split: str = "test"
+    agents: conf.Positional[tuple[str, ...]] = ("acmg_ppo",)
+    task: str = "balanced"
+    corpus: str = "chorales"
+    split: Literal["test", "validation"] = "test"
+    meter: str = "4/4"
+    steps_per_beat: int = 2
+    bars: int = 8
+    seeds: int = 1
     count: int = 300
+    best_of: int = 64
+    baselines: bool = True
+    every: bool = False
+    out: Path | None = None
     markdown: Path | None = None
+    device: str = "cpu"
 
     def run(self) -> None:
         """Run the command."""
-        from musicgym.agents.acmg import MOST_AT_ONCE
-        from musicgym.agents.library import obtain
-        from musicgym.benchmarks.evaluate import columns, markdown, rows_of
+        from musicgym.benchmarks import tables
+        from musicgym.benchmarks.evaluate import evaluation, grade_all
+        from musicgym.benchmarks.tasks import read_task
         from musicgym.files import write_whole
 
-        if not 1 <= self.count <= MOST_AT_ONCE:
-            raise ValueError(f"count: {self.count!r} is not from 1 to {MOST_AT_ONCE}.")
-        corpus = self.data()
-        if self.agent:
-            agent = self.load(self.agent)
-        else:
-            agent, _ = obtain(self.config(), corpus, _stages(None), device=self.device)
-        rows = rows_of(agent, corpus, self.split, self.count)
-        print(columns(rows))
+        given = ("corpus", "split", "meter", "steps_per_beat", "bars")
+        task = read_task(self.task, **{name: getattr(self, name) for name in given})
+        graded = evaluation(task, self.count, _stages(None), self.device)
+        records = grade_all(graded, self.agents, self.seeds, self.best_of, self.baselines, self.out)
+        systems = tables.rows(records)
+        figures = tables.every(systems) if self.every else tables.FRONT
+        print(tables.columns(systems, figures))
+        print("", *tables.notes(systems), sep="\n")
+        if self.out:
+            print(f"\n{len(records)} records in {self.out}; see them: musicgym tradeoff {self.out}")
         if self.markdown:
+            text = "\n".join([tables.markdown(systems, figures), "", *tables.notes(systems), ""])
             self.markdown.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.markdown, f"{markdown(rows)}\n".encode())
+            write_whole(self.markdown, text.encode())
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """Draw share of the optimum against KL and against distance to human melodies.
+
+    Attributes:
+        folder: with the records that `musicgym evaluate --out` wrote.
+        out: the picture; tradeoff.png in the folder by default.
+    """
+
+    folder: conf.Positional[Path]
+    out: Path | None = None
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.benchmarks import tables, tradeoff
+        from musicgym.benchmarks.records import read_records
+        from musicgym.files import write_whole
+
+        systems = tables.rows(read_records(self.folder))
+        path = self.out or self.folder / "tradeoff.png"
+        drawn = tradeoff.picture(systems)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, drawn)
+        print(tables.columns(systems, ("share_of_optimum", "kl", "mmd2")))
+        print("", *tables.notes(systems), path, sep="\n")
 
 
 @dataclass(frozen=True)
@@ -397,6 +451,42 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Papers:
+    """Make the papers' tables again: train what is missing, grade it, write one page.
+
+    Attributes:
+        parts: acmg, formula, balanced, rl_tuner; all by default.
+        out: folder of the page, its pictures and its records.
+        seeds: training seeds of ACMG's Table 1; the other tables take three at most.
+        count: melodies a seed.
+        best_of: draws of the best-of-N curve, a power of two.
+        steps: environment steps of a run that is held to its prior; the others take a third.
+    """
+
+    parts: conf.Positional[tuple[str, ...]] = ()
+    out: Path = Path("docs/results")
+    seeds: int = 5
+    count: int = 300
+    best_of: int = 1024
+    steps: int = 3_000_000
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.benchmarks import papers
+
+        settings = papers.Settings(
+            self.out, self.parts or tuple(papers.PARTS), self.seeds, self.count, self.best_of,
+            self.steps,
+        )  # fmt: skip
+        given = ("seeds", "count", "best_of", "steps")
+        chosen = [name for name in given if getattr(self, name) != getattr(Papers, name)]
+        options = [f"--{name.replace('_', '-')} {getattr(self, name)}" for name in chosen]
+        command = " ".join(["musicgym papers", *self.parts, *options])
+        for path in papers.write(settings, _stages(None), command):
+            print(path)
+
+
+@dataclass(frozen=True)
 class Bench:
     """Measure speed against named peers, in one interleaved run.
 
@@ -438,6 +528,8 @@ Command = (
     | Annotated[Compose, conf.subcommand("compose")]
     | Annotated[Evaluate, conf.subcommand("evaluate")]
     | Annotated[Audit, conf.subcommand("audit")]
+    | Annotated[Tradeoff, conf.subcommand("tradeoff")]
+    | Annotated[Papers, conf.subcommand("papers")]
     | Annotated[Bench, conf.subcommand("bench")]
 )
 

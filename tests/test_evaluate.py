@@ -1,56 +1,212 @@
-"""Evaluation: the human row is graded by the environment's own rules."""
+"""Evaluation: every entry over the same episodes, graded by the environment's own rules."""
 
 from __future__ import annotations
 
+import math
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
-from small import corpus, vector_env
+import torch
+from small import corpus
 
-import musicgym  # noqa: F401  (registers the environments)
-from musicgym.agents.heuristics import HeldTonic
-from musicgym.benchmarks.evaluate import as_melodies, corpus_windows, evaluate, markdown, replay
+from musicgym.agents import acmg
+from musicgym.agents.configs import (
+    ActorCriticConfig,
+    KLConfig,
+    MelodyLSTMConfig,
+    PPOConfig,
+    PretrainConfig,
+)
+from musicgym.agents.rollout import play
+from musicgym.benchmarks import entries
+from musicgym.benchmarks.entries import ENTRIES, SIMPLE, Workshop
+from musicgym.benchmarks.evaluate import Evaluation, first_seed, grade_all, pieces_of
+from musicgym.benchmarks.metrics.pieces import Pieces
+from musicgym.benchmarks.records import HUMAN
+from musicgym.benchmarks.tasks import BenchmarkTask
+from musicgym.corpus import dataset
+
+TASK = BenchmarkTask("balanced", corpus="walks", steps_per_beat=1, bars=2)
+COUNT = 12
+
+
+def silent(name: str, total: int) -> Any:
+    return lambda figures: None
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Evaluation on a corpus of walks, with agents of one iteration."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MUSICGYM_CACHE", str(tmp_path_factory.mktemp("cache")))
+    dataset.save(corpus(), 1)
+    short = PPOConfig(total_steps=64, kl=KLConfig(0.5))
+    patch.setattr(entries, "LEARNED", {"acmg_ppo": short})
+    usual = acmg.ACMGConfig
+    patch.setattr(
+        entries, "ACMGConfig",
+        lambda **given: usual(
+            **{**given, "num_envs": 8, "pretraining": PretrainConfig(epochs=1),
+               "model": ActorCriticConfig(MelodyLSTMConfig(8), 8)}
+        ) if given else usual(num_envs=8),
+    )  # fmt: skip
+    envs = usual.envs
+    patch.setattr(usual, "envs", lambda *a, **k: envs(*a, **{**k, "backend": "arrays"}))
+    yield Evaluation(Workshop(TASK, corpus(), silent), COUNT, splits=3)
+    patch.undo()
+
+
+def test_the_return_is_what_the_environment_pays(graded: Evaluation) -> None:
+    record = graded.grade("nearest_chord_tone", seed=2)
+    policy = graded.workshop.make("nearest_chord_tone", graded.scene(2).episodes).policy
+    rollout = play(graded.envs, policy, first_seed(2))
+    assert record.value("return") == pytest.approx(float(rollout.rewards.sum(1).mean()), abs=1e-5)
+    parts = [v.value for n, v in record.figures.items() if n.startswith("return_")]
+    assert sum(parts) == pytest.approx(record.value("return"))
+    pieces, own = Pieces.of(graded.envs.melodies), graded.scene(2).episodes
+    again = pieces_of(rollout.events.numpy(), own, TASK)
+    for name in ("events", "low", "tonic", "minor", "masks"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(pieces, name))
+
+
+def test_no_entry_earns_more_than_the_optimum_which_is_reached_exactly(graded: Evaluation) -> None:
+    for name in (*SIMPLE, "markov", "melody_lstm", "best_of_4", "acmg_ppo", "soft_optimum"):
+        assert graded.grade(name).value("share_of_optimum") < 1 + 1e-9, name
+    assert graded.grade("optimum").value("share_of_optimum") == pytest.approx(1, abs=1e-9)
+
+
+def test_the_prior_is_at_no_distance_from_itself_and_others_are(graded: Evaluation) -> None:
+    prior = graded.grade("melody_lstm")
+    assert prior.value("kl") == pytest.approx(0, abs=1e-6) and prior.value("entropy") > 0.5
+    cool = graded.grade("melody_lstm@0.5")
+    assert cool.entry == "melody_lstm@0.5"
+    assert cool.value("kl") > 0.01 and cool.value("entropy") < prior.value("entropy")
+    held = graded.grade("held_tonic")
+    assert held.value("entropy") == pytest.approx(0, abs=1e-6) and held.value("kl") > 1
+
+
+def test_best_of_n_shares_one_pool_and_rises_with_n(graded: Evaluation) -> None:
+    records = graded.best_of(8)
+    assert [r.entry for r in records] == ["best_of_2", "best_of_4", "best_of_8"]
+    curve = [r.value("return_curve") for r in records]
+    found = [r.value("return") for r in records]
+    assert curve == sorted(curve) and found == sorted(found)
+    assert found[-1] == pytest.approx(curve[-1])  # all of the pool: nothing is left to average
+    assert found[-1] > graded.grade("melody_lstm").value("return")
+    assert records[0].value("kl") == pytest.approx((math.log(2) - 0.5) / 8)
+
+
+def test_the_human_row_is_paid_by_the_same_rules_and_carries_the_floors(
+    graded: Evaluation,
+) -> None:
+    human = graded.human_record()
+    assert human.entry == HUMAN and human.count == len(graded.human.pieces.events)
+    assert human.value("return") <= human.value("optimum")
+    assert human.value("mmd2_deviation") >= 0
+    assert math.isnan(human.value("kl"))
+
+
+def test_two_evaluations_of_one_seed_agree_and_two_seeds_differ(graded: Evaluation) -> None:
+    one, two = graded.grade("markov", 1), graded.grade("markov", 1)
+    assert str(one.figures) == str(two.figures)
+    assert str(one.figures) != str(graded.grade("markov", 2).figures)
+
+
+def test_a_trained_agent_brings_what_its_training_took(graded: Evaluation) -> None:
+    facts = graded.grade("acmg_ppo").facts
+    assert facts["training_steps"] == 64 and facts["training_seconds"] > 0
+    assert facts["steps_to_90_percent"] == 64 and facts["parameters"] > 100
+
+
+def test_a_checkpoint_is_an_entry_and_one_of_another_grid_is_refused(
+    graded: Evaluation, tmp_path: Path
+) -> None:
+    agent = acmg.ACMG(acmg.ACMGConfig(steps_per_beat=1, bars=4, pretraining=None))
+    agent.save(tmp_path / "mine.safetensors")
+    record = graded.grade(str(tmp_path / "mine.safetensors"))
+    assert record.entry == "mine" and record.facts["algorithm"] == "ppo"
+    acmg.ACMG(acmg.ACMGConfig(pretraining=None)).save(tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="2 steps a beat.*the task has 4/4, 1"):
+        graded.grade(str(tmp_path / "other.safetensors"))
+
+
+def test_a_policy_of_the_users_own_is_an_entry(
+    graded: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_agent.py").write_text(
+        "from musicgym.agents.heuristics import HeldTonic\n"
+        "def make(task):\n    return HeldTonic(task)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = graded.grade("my_agent:make")
+    assert own.value("return") == graded.grade("held_tonic").value("return")
+    sys.modules.pop("my_agent")
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        graded.grade("my_agent:other")
 
 
 @pytest.mark.parametrize(
-    "rewards",
-    ["balanced", "acmg_no_chords", {"preset": "acmg", "non_chord_tone": {"reading": "formula"}}],
-)
-@pytest.mark.parametrize("pitch_range", [("C3", "B5"), ("G3", "G5")])
-def test_the_corpus_is_paid_what_the_environment_pays_for_its_melodies(
-    rewards: Any, pitch_range: tuple[str, str]
+    ("name", "said"),
+    [("acmg_pop", "did you mean 'acmg_ppo'"), ("markov@hot", "temperature"),
+     ("none.safetensors", "no file"), ("best_of_0", "1 or more"), ("", "there are")],
+)  # fmt: skip
+def test_a_mistyped_entry_is_refused_with_what_there_is(
+    graded: Evaluation, name: str, said: str
 ) -> None:
-    envs = vector_env(1, rewards=rewards, pitch_range=pitch_range)
-    cut = corpus_windows(corpus(), "test", envs.task)
-    returns = []
-    for melody in as_melodies(cut, envs.task):
-        env = gym.make(
-            "MelodyCompose-v0",
-            bars=2,
-            steps_per_beat=1,
-            key=melody.key.name,
-            progression=[chord.symbol() for chord in melody.chords],
-            chords_per_bar=4,
-            rewards=rewards,
-            pitch_range=pitch_range,
-        )
-        env.reset(seed=0)
-        returns.append(sum(float(env.step(event)[1]) for event in melody.events))
-    assert len(returns) > 3
-    assert replay(envs, cut) == pytest.approx(np.mean(returns), abs=1e-9)
+    with pytest.raises(ValueError, match=said):
+        graded.grade(name)
 
 
-def test_a_row_has_the_return_over_the_rules_and_the_metrics() -> None:
-    envs = vector_env(4, rewards="acmg")
-    row, melodies = evaluate(envs, HeldTonic(envs.task))
-    assert len(melodies) == 4
-    assert row["ends_on_tonic"] == 1 and row["pitch_range"] == 0
-    assert row["under_octave"] != row["under_octave"]  # one note: no interval
+def test_what_a_folder_holds_is_not_made_again(
+    graded: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = grade_all(graded, ["markov"], 2, 4, baselines=False, folder=tmp_path)
+    assert [(r.entry, r.seed) for r in first] == [
+        (HUMAN, 0), ("markov", 1), ("markov", 2), ("best_of_2", 1), ("best_of_4", 1),
+        ("best_of_2", 2), ("best_of_4", 2),
+    ]  # fmt: skip
+    monkeypatch.setattr(Workshop, "make", None)
+    monkeypatch.setattr(Evaluation, "figures", None)
+    again = grade_all(graded, ["markov"], 2, 4, baselines=False, folder=tmp_path)
+    assert [(r.entry, r.seed) for r in again] == [(r.entry, r.seed) for r in first]
+    for held, made in zip(again, first, strict=True):
+        for name, figure in made.figures.items():
+            assert held.value(name) == pytest.approx(figure.value, rel=1e-8, nan_ok=True), name
+    with pytest.raises(TypeError):  # another seed is not there
+        grade_all(graded, ["markov"], 3, 0, baselines=False, folder=tmp_path)
 
 
-def test_the_table_shows_shares_in_percent_and_a_dash_where_undefined() -> None:
-    text = markdown([("held", {"return": 1.0, "ends_on_tonic": 0.5, "under_octave": float("nan")})])
-    assert text.splitlines()[0] == "| system | return | ends on tonic % | under octave % |"
-    assert text.splitlines()[2] == "| held | 1.00 | 50.0 | - |"
+@pytest.mark.parametrize(("seeds", "best_of"), [(0, 0), (1, 3), (1, 1), (1, -2)])
+def test_a_number_out_of_its_range_is_refused(graded: Evaluation, seeds: int, best_of: int) -> None:
+    with pytest.raises(ValueError, match="seeds|best_of"):
+        grade_all(graded, ["markov"], seeds, best_of)
+    with pytest.raises(ValueError, match="count"):
+        Evaluation(graded.workshop, 1)
+
+
+def test_all_named_entries_are_checked_before_any_is_made(
+    graded: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Workshop, "make", None)
+    with pytest.raises(ValueError, match="entry"):
+        grade_all(graded, ["markov", "marcov"], 1, 0, baselines=False)
+    for name in ENTRIES:
+        graded.workshop.check(name)
+
+
+def test_a_reward_without_an_exact_optimum_has_no_share(graded: Evaluation) -> None:
+    spec = {"preset": "balanced", "unique_extremes": 1.0}
+    task = replace(TASK, rewards=spec)
+    record = Evaluation(Workshop(task, corpus(), silent), COUNT, splits=3).grade("held_tonic")
+    assert math.isnan(record.value("share_of_optimum"))
+    assert record.value("return_unique_extremes") != 0
+    assert asdict(task)["rewards"] == spec
+
+
+def test_logits_stay_off_the_graph(graded: Evaluation) -> None:
+    graded.grade("melody_lstm")
+    assert torch.is_grad_enabled()

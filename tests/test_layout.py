@@ -67,7 +67,7 @@ from musicgym.rewards import presets
 if TYPE_CHECKING:
     from .acmg import ACMG
 def f():
-    from musicgym.benchmarks.evaluate import rows_of
+    from musicgym.benchmarks.evaluate import grade_all
 """
     seen = set(read_imports(ast.parse(text), "musicgym.agents.rollout", package=False))
     assert seen == {

@@ -79,7 +79,8 @@ def weights(of: Learner) -> Weights:
 def figures_of(held: Learner) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     held.learn(rows.append)
-    return [{k: v for k, v in row.items() if k not in ("frames_per_second", "seconds")} for row in rows]
+    timed = ("frames_per_second", "seconds")
+    return [{k: v for k, v in row.items() if k not in timed} for row in rows]
 
 
 def distance(a: Weights, b: Weights) -> float:

@@ -5,7 +5,6 @@ An undefined value (no note, no interval) is NaN; a mean over melodies leaves it
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -16,12 +15,10 @@ from .pieces import Pieces
 
 __all__ = [
     "FAMILY",
-    "METRICS",
     "accepted",
     "autocorrelations",
     "distinct",
     "pitch_class_shares",
-    "table",
 ]
 
 #: Triads as semitones above a root: major, minor, diminished, augmented.
@@ -260,24 +257,8 @@ FAMILY = tuple(
     )
 )
 
-_TABLE = ("excessive_repetition", "outside_key", "under_octave", "chord_match", "ends_on_tonic",
-          "pitch_range", "onset_share", "autocorrelation", "unique_highest",
-          "unique_lowest")  # fmt: skip
-_BY_NAME = {metric.name: metric for metric in FAMILY}
-METRICS: dict[str, tuple[Callable[[Pieces], Floats], str]] = {
-    name: (_BY_NAME[name].function, _BY_NAME[name].unit) for name in _TABLE
-}
-
 
 def distinct(pieces: Pieces) -> float:
     """Return the share of melodies whose events equal no earlier one's."""
     rows = np.unique(pieces.events, axis=0)
     return len(rows) / len(pieces.events)
-
-
-def table(pieces: Pieces) -> dict[str, float]:
-    """Return the mean of every metric over the melodies that it is defined on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all undefined: the mean is NaN
-        means = {name: float(np.nanmean(metric(pieces))) for name, (metric, _) in METRICS.items()}
-    return {**means, "distinct": distinct(pieces)}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 import numpy as np
 import pytest
 
@@ -72,13 +75,50 @@ def test_an_opening_stands_at_the_start_of_the_melody(agent, tmp_path, capsys):
     assert "| C5 .  E5 .  G5 .  .  -" in capsys.readouterr().out
 
 
-def test_evaluating_prints_the_corpus_row_and_the_agents(agent, tmp_path, capsys):
-    table = tmp_path / "table.md"
-    main(["evaluate", "--agent", str(agent), "--count", "8", "--markdown", str(table)])
-    printed = capsys.readouterr().out
-    assert "| corpus |" in table.read_text() and "| ACMG (PPO) |" in table.read_text()
-    assert "(1) corpus" in printed and "ACMG (PPO)" in printed and "chord match %" in printed
-    assert max(map(len, printed.splitlines())) <= 80
+@pytest.fixture(scope="module")
+def results(agent, tmp_path_factory):
+    """A folder of records, and what was printed while they were made."""
+    folder = tmp_path_factory.mktemp("results")
+    table = folder / "table.md"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        main(["evaluate", str(agent), "--count", "8", "--best-of", "4", "--out", str(folder),
+              "--markdown", str(table)])  # fmt: skip
+    return folder, printed.getvalue(), table.read_text()
+
+
+def test_evaluating_prints_the_human_row_the_baselines_and_the_agent(results):
+    folder, printed, table = results
+    for name in ("corpus", "uniform_random", "melody_lstm", "best_of_4", "optimum", "tiny"):
+        assert f"| {name} |" in table and f") {name}\n" in printed
+        assert list(folder.glob(f"{name}-*.json"))
+    assert "chord match %" in printed and "floor of mmd2" in printed
+    assert "tiny: " in printed and "best-of-N" in printed
+
+
+def test_the_trade_off_of_a_folder_of_records_is_one_picture(results, capsys):
+    folder = results[0]
+    main(["tradeoff", str(folder)])
+    assert (folder / "tradeoff.png").read_bytes().startswith(b"\x89PNG")
+    assert "tradeoff.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["evaluate", "acmg_pop"], "did you mean 'acmg_ppo'"),
+        (["evaluate", "markov", "--task", "balance"], "did you mean 'balanced'"),
+        (["evaluate", "markov", "--seeds", "0"], "seeds: 0"),
+        (["evaluate", "markov", "--count", "1"], "count: 1"),
+        (["evaluate", "markov", "--best-of", "3"], "best_of: 3"),
+        (["evaluate", "nowhere.safetensors"], "no file nowhere.safetensors"),
+        (["tradeoff", "nowhere"], "has none"),
+        (["papers", "table_9"], "'table_9' is not one of"),
+    ],
+)
+def test_a_mistyped_evaluation_ends_with_code_2_and_a_sentence(chorales, capsys, arguments, says):
+    assert run(*arguments) == 2
+    said = capsys.readouterr().err
+    assert says in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,245 @@
+"""Entries: whatever can be evaluated, named in one word.
+
+Simple policies, tables, Melody_LSTM, best-of-N of it, the exact and the soft optimum, agents that
+are trained where they are missing, checkpoints, and a user's own policies go in by one door.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from musicgym.agents import heuristics
+from musicgym.agents.acmg import ACMG, ACMGConfig
+from musicgym.agents.best_of_n import BestOfN, kl_bound
+from musicgym.agents.configs import DEFAULT_LEARNING, A2CConfig, KLConfig, PPOConfig, Sampling
+from musicgym.agents.exact_planner import ExactPlanner
+from musicgym.agents.library import Stage, agent_path, obtain, with_prior
+from musicgym.agents.markov import MarkovTable
+from musicgym.agents.melody_lstm import MelodyLSTM
+from musicgym.agents.policy import Policy
+from musicgym.agents.pretraining import lessons
+from musicgym.agents.soft_planner import SoftPlanner, beta_at
+from musicgym.corpus.dataset import Corpus
+from musicgym.dynamics import Episodes
+from musicgym.theory import closest
+
+from .tasks import BenchmarkTask
+
+__all__ = ["BASELINES", "ENTRIES", "Entry", "Workshop"]
+
+SIMPLE: dict[str, type] = {
+    "uniform_random": heuristics.UniformRandom,
+    "held_tonic": heuristics.HeldTonic,
+    "nearest_chord_tone": heuristics.NearestChordTone,
+    "alternated_chord_tones": heuristics.AlternatedChordTones,
+}
+#: How the built-in agents learn; each is trained on the task's own reward.
+LEARNED = {
+    "acmg_ppo": DEFAULT_LEARNING,
+    "acmg_a2c": A2CConfig(total_steps=3_000_000, kl=KLConfig(0.5, 0.14)),
+    "acmg_ppo_free": PPOConfig(total_steps=1_000_000),
+}
+#: Episodes of an iteration, where they are not those of the default agent.
+SIZES = {"acmg_a2c": 16, "acmg_ppo_free": 32}
+ENTRIES = (
+    *SIMPLE, "markov", "melody_lstm", "best_of_64", *LEARNED, "soft_optimum", "optimum",
+)  # fmt: skip
+#: The rows that any agent stands beside.
+BASELINES = (*SIMPLE, "markov", "melody_lstm", "soft_optimum", "optimum")
+#: The KL to its own prior, in nats a step, at which the soft optimum is taken, and the episodes
+#: over which its price is found.
+SOFT_KL, SOFT_EPISODES = 0.12, 32
+
+
+class Entry(NamedTuple):
+    """One row of an evaluation.
+
+    Attributes:
+        name: in one word.
+        policy: what plays.
+        sampling: how its events are drawn.
+        facts: what it took: training steps and seconds, samples a melody, a checkpoint.
+        kl_bound: nats a step, where the policy's logits do not say how far it is from the prior.
+    """
+
+    name: str
+    policy: Policy
+    sampling: Sampling = Sampling()
+    facts: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+    kl_bound: float | None = None
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Makes the entries of a task, and keeps what they share.
+
+    Attributes:
+        task: what they are graded on.
+        corpus: what they learn from; only its training split.
+        stage: shows the stages of training.
+        device: where agents learn.
+    """
+
+    task: BenchmarkTask
+    corpus: Corpus
+    stage: Stage
+    device: str = "cpu"
+
+    @cached_property
+    def prior(self) -> MelodyLSTM:
+        """Melody_LSTM, pretrained on the training split: the one prior of the task."""
+        made = with_prior(self._config("acmg_ppo", 1), self.corpus, self.stage, self.device).prior
+        assert made is not None
+        return made
+
+    @cached_property
+    def table(self) -> MarkovTable:
+        """The Markov table of the training split."""
+        plain = self.task.plain("random")
+        return MarkovTable(plain).fit(lessons(self.corpus, "train", plain))
+
+    def check(self, name: str) -> None:
+        """Raise a ValueError where there is no such entry, before anything is trained."""
+        base, _, heat = name.partition("@")
+        known = base in ENTRIES or re.fullmatch(r"best_of_\d{1,6}", base)
+        if not (known or ":" in base or base.endswith(".safetensors")):
+            raise ValueError(
+                f"entry: {name!r} is none{closest(base, ENTRIES)}; there are {', '.join(ENTRIES)}, "
+                f"best_of_N, a checkpoint (.safetensors), or package.module:factory for your own."
+            )
+        if base.endswith(".safetensors") and not Path(base).exists():
+            raise ValueError(f"entry: there is no file {base}.")
+        _sampling(heat)
+
+    def make(self, name: str, episodes: Episodes, seed: int = 1) -> Entry:
+        """Return the entry of a name; what must be trained and is not there is trained.
+
+        Args:
+            name: one of `ENTRIES`, ``best_of_N`` of any N, a checkpoint, or
+                ``package.module:factory``, a function of a `Task` that returns a policy. With
+                ``@T`` it plays at temperature T.
+            episodes: those of the evaluation; the soft optimum takes its price of KL from them.
+            seed: of the training.
+
+        Raises:
+            ValueError: there is no such entry, or the checkpoint is of another task.
+        """
+        self.check(name)
+        base, _, heat = name.partition("@")
+        made = self._make(base, episodes, seed)
+        return made._replace(name=self.title(name), sampling=_sampling(heat))
+
+    @staticmethod
+    def title(name: str) -> str:
+        """Return the name of an entry's row: a checkpoint's without its folder."""
+        base, at, heat = name.partition("@")
+        return (Path(base).stem if base.endswith(".safetensors") else base) + at + heat
+
+    def trained(self, config: ACMGConfig) -> Entry:
+        """Return the agent of a configuration as an entry, trained if it is not there."""
+        agent, path = obtain(config, self.corpus, self.stage, device=self.device)
+        return self._of(agent, path)
+
+    def content(self, name: str, seed: int) -> str | None:
+        """Return what fixes an entry beside its name and seed, without making it."""
+        base = name.partition("@")[0]
+        if base in LEARNED:
+            return self.content_of(self._config(base, seed))
+        if base.endswith(".safetensors"):
+            return hashlib.sha256(Path(base).read_bytes()).hexdigest()[:16]
+        return None
+
+    def content_of(self, config: ACMGConfig) -> str:
+        """Return what fixes the agent of a configuration: its name in the library."""
+        return agent_path(config, self.corpus.fingerprint).stem
+
+    def _make(self, name: str, episodes: Episodes, seed: int) -> Entry:
+        task, reward = self.task.task, self.task.reward
+        if name in SIMPLE:
+            return Entry(name, SIMPLE[name](task))
+        if name == "markov":
+            return Entry(name, self.table)
+        if name == "melody_lstm":
+            return Entry(name, self.prior)
+        if found := re.fullmatch(r"best_of_(\d{1,6})", name):
+            n = int(found[1])
+            return Entry(
+                name, BestOfN(self.prior, task, reward, n, seed),
+                facts={"samples": n}, kl_bound=kl_bound(n, task.steps),
+            )  # fmt: skip
+        if name == "optimum":
+            return Entry(name, ExactPlanner(task, reward))
+        if name == "soft_optimum":
+            few = Episodes(*(part[:SOFT_EPISODES] for part in episodes))
+            beta = beta_at(task, reward, few, self.table, SOFT_KL)
+            facts = {"beta": beta, "kl_to_markov": SOFT_KL}
+            return Entry(name, SoftPlanner(task, reward, self.table, beta), facts=facts)
+        if name in LEARNED:
+            return self.trained(self._config(name, seed))
+        if name.endswith(".safetensors"):
+            return self._of(ACMG.load(Path(name), self.device), Path(name))
+        return Entry(name, _own(name)(task))
+
+    def _config(self, name: str, seed: int) -> ACMGConfig:
+        task, usual = self.task, ACMGConfig()
+        return ACMGConfig(
+            corpus=task.corpus,
+            meter=task.meter,
+            steps_per_beat=task.steps_per_beat,
+            bars=task.bars,
+            pitch_range=task.pitch_range,
+            rewards=task.rewards,
+            progressions=(f"corpus:{task.corpus}/train", "random"),
+            num_envs=SIZES.get(name, usual.num_envs),
+            learning=replace(LEARNED[name], seed=seed),
+        )
+
+    def _of(self, agent: ACMG, path: Path) -> Entry:
+        config, plain = agent.config, self.task.plain("random")
+        own, asked = config.task(), (plain.meter, plain.steps_per_beat, plain.low, plain.high)
+        if (own.meter, own.steps_per_beat, own.low, own.high) != asked:
+            raise ValueError(
+                f"entry: {path} plays {own.meter}, {own.steps_per_beat} steps a beat, pitches "
+                f"{own.low} to {own.high}; the task has {asked[0]}, {asked[1]}, {asked[2]} to "
+                f"{asked[3]}."
+            )
+        steps, seconds = agent.to_90_percent()
+        facts = {
+            "checkpoint": path.name,
+            "algorithm": config.algorithm,
+            "trained_on": config.rewards,
+            "training_steps": config.learning.total_steps,
+            "training_seconds": sum(row[1] for row in agent.facts.get("history", [])),
+            "kl_target": config.learning.kl.target,
+            "steps_to_90_percent": steps,
+            "seconds_to_90_percent": seconds,
+            "parameters": sum(p.numel() for p in agent.model.parameters()),
+        }
+        return Entry(path.stem, agent.model.actor, facts=facts)
+
+
+def _sampling(heat: str) -> Sampling:
+    """Return how events are drawn at a temperature in text; none is 1."""
+    try:
+        return Sampling(float(heat)) if heat else Sampling()
+    except ValueError as error:
+        raise ValueError(f"entry: {heat!r} is not a temperature from 0 to 100.") from error
+
+
+def _own(name: str) -> Callable[..., Policy]:
+    """Return a user's own factory of policies."""
+    module, _, attribute = name.partition(":")
+    try:
+        made: Callable[..., Policy] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"entry: {name!r} cannot be loaded: {error}. Is its folder on PYTHONPATH?"
+        ) from error
+    return made

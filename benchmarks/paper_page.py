@@ -1,0 +1,235 @@
+"""The page of the papers' tables, as Markdown: every sentence about a number is made from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from .metrics import METRICS
+from .published import ACMG_TABLE_1, RL_TUNER_TABLE, Printed
+from .records import HUMAN
+from .tables import Row, heading, markdown, notes
+
+__all__ = ["page"]
+
+#: The systems of Table 1: the record's name -> what the page calls it.
+TABLE_1 = {
+    HUMAN: "human",
+    "lstm": "LSTM",
+    "no_theory": "no theory",
+    "complete": "complete",
+    "no_theory_kl": "no theory, KL",
+    "complete_kl": "complete, KL",
+    "balanced_kl": "balanced, KL",
+}
+#: What Table 1 does not print and a reader should see beside it.
+BESIDE = (
+    "chord_match", "triad_match", "ends_on_tonic", "pitch_range", "onset_share",
+    "distinct_melodies", "mmd2", "frechet", "kl", "share_of_optimum",
+)  # fmt: skip
+RL_TUNER = {
+    HUMAN: "human", "melody_lstm": "Melody_LSTM", "tuned": "PPO", "tuned_kl": "PPO, KL",
+    "uniform_random": "uniform random", "held_tonic": "held tonic",
+}  # fmt: skip
+#: Differences of fewer standard errors than this are none.
+CLEAR = 2.0
+
+
+def page(systems: Mapping[str, Sequence[Row]], command: str) -> str:
+    """Return the page from the rows of its parts; a part that was not made is left out."""
+    parts = {"acmg": _acmg, "formula": _formula, "balanced": _balanced, "rl_tuner": _rl_tuner}
+    lines = ["# The papers' tables", ""]
+    made = next(iter(systems.values()))[0].records[0].made
+    versions = ", ".join(f"{k} {made[k]}" for k in ("musicgym", "torch", "numpy", "python"))
+    lines += [
+        f"Command: `{command}`. {versions}, {made['processor']}. The records are in "
+        "[papers/](papers). Seeds are of the training and of the held-out episodes; ± is one "
+        "standard deviation over seeds. Human values are targets, not bounds.",
+        "",
+    ]
+    for name, write in parts.items():
+        if name in systems:
+            lines += [*write({row.name: row for row in systems[name]}), ""]
+    return "\n".join(lines)
+
+
+def _acmg(rows: Mapping[str, Row]) -> list[str]:
+    shown = {name: title for name, title in TABLE_1.items() if name in rows}
+    alone = [n for n in ("uniform_random", "held_tonic", "nearest_chord_tone",
+             "alternated_chord_tones", HUMAN, "lstm", "a2c_alone", "ppo_alone",
+             "optimum") if n in rows]  # fmt: skip
+    return [
+        "## ACMG, Table 1",
+        "",
+        f"{_seeds(rows, 'complete')} seeds, {rows['complete'].records[0].count} melodies each over "
+        "held-out chorale progressions. *LSTM* is pretrained only; *no theory* (without Eq. 5-8) "
+        "and *complete* learn from it by PPO for "
+        f"{_millions(rows['complete'])} M steps; with *KL* they are held to it at "
+        f"{rows['complete_kl'].records[0].facts['kl_target']} nats a step, "
+        f"{_millions(rows['complete_kl'])} M steps; *balanced* is our own mix of the rules.",
+        "",
+        *_compared(ACMG_TABLE_1, rows, shown),
+        "",
+        "The style classifier's row waits for the classifiers of the generators.",
+        "",
+        "Beside it:",
+        "",
+        *_compared({figure: {} for figure in BESIDE}, rows, shown),
+        "",
+        *_reproduced(ACMG_TABLE_1, rows, ("LSTM", "complete"), ("lstm", "complete")),
+        "",
+        *_ablation(rows),
+        "",
+        "![Figures 8 and 9](papers-figures.png)",
+        "",
+        "## The paper's rules alone",
+        "",
+        "`acmg`, no prior: from random weights by PPO and by A2C, as shares of the exact optimum. "
+        f"{_seeds(rows, 'ppo_alone')} seeds, {_millions(rows['ppo_alone'])} M steps.",
+        "",
+        markdown(
+            [rows[name] for name in alone],
+            ("return", "share_of_optimum", "pitch_range", "distinct_melodies", "mmd2"),
+        ),
+    ]
+
+
+def _formula(rows: Mapping[str, Row]) -> list[str]:
+    return [
+        "## The formula reading of Eq. 3",
+        "",
+        markdown(
+            sorted(rows.values(), key=lambda row: row.mean("return")),
+            ("return", "share_of_optimum", "onset_share", "pitch_range", "mmd2"),
+        ),
+    ]
+
+
+def _balanced(rows: Mapping[str, Row]) -> list[str]:
+    soft, ours = rows.get("soft_optimum"), rows["balanced_kl"]
+    lines = [
+        "## Balanced rules, held to the prior",
+        "",
+        markdown(
+            list(rows.values()),
+            (
+                "return",
+                "share_of_optimum",
+                "kl",
+                "mmd2",
+                "frechet",
+                "chord_match",
+                "ends_on_tonic",
+                "pitch_range",
+                "distinct_melodies",
+            ),
+        ),  # fmt: skip
+        "",
+    ]
+    if soft is not None:
+        share = 100 * ours.mean("return") / soft.mean("return")
+        lines += [
+            f"The soft optimum is exact for the Markov table as its prior, at "
+            f"{soft.records[0].facts['kl_to_markov']} nats a step to it. The agent's return is "
+            f"{share:.1f} % of the soft optimum's at {ours.mean('kl'):.3f} nats a step to "
+            "Melody_LSTM, a better prior.",
+            "",
+        ]
+    return [*lines, *(f"- {line}" for line in notes(list(rows.values()))), "",
+            "![Share of the optimum, KL and human distance](papers-tradeoff.png)"]  # fmt: skip
+
+
+def _rl_tuner(rows: Mapping[str, Row]) -> list[str]:
+    shown = {name: title for name, title in RL_TUNER.items() if name in rows}
+    return [
+        "## RL Tuner",
+        "",
+        "The `rl_tuner` preset, two bars of sixteenths as in the paper, on chorales in place of "
+        f"pop melodies. {_seeds(rows, 'tuned')} seeds, {_millions(rows['tuned'])} M steps.",
+        "",
+        *_compared(RL_TUNER_TABLE, rows, shown),
+        "",
+        *_compared({figure: {} for figure in ("return", *BESIDE[:-1])}, rows, shown),
+        "",
+        *_reproduced(RL_TUNER_TABLE, rows, ("Note RNN", "Psi"), ("melody_lstm", "tuned_kl")),
+    ]
+
+
+def _compared(printed: Printed, rows: Mapping[str, Row], shown: Mapping[str, str]) -> list[str]:
+    """Return a table, a figure a line: what was printed, then ours."""
+    papers = list(next(iter(printed.values())))
+    titles = [*(f"{name} (paper)" for name in papers), *shown.values()]
+    lines = [f"| | {' | '.join(titles)} |", "|---" * (len(titles) + 1) + "|"]
+    for figure, values in printed.items():
+        cells = [f"{values[name]:g}" for name in papers] + [_cell(rows[n], figure) for n in shown]
+        lines.append(f"| {heading(figure)} | {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(row: Row, figure: str) -> str:
+    times = _times(figure)
+    value, spread = times * row.mean(figure), times * row.spread(figure)
+    if math.isnan(value):
+        return "-"
+    digits = 1 if times == 100 else 3 if abs(value) < 1 else 2
+    return f"{value:.{digits}f}" + ("" if math.isnan(spread) else f" ± {spread:.{digits}f}")
+
+
+def _times(figure: str) -> int:
+    return 100 if heading(figure).endswith("%") else 1
+
+
+def _step(low: Row, high: Row, figure: str) -> tuple[float, float]:
+    """Return a difference of two systems, as printed, and its size in standard errors."""
+    difference = _times(figure) * (high.mean(figure) - low.mean(figure))
+    error = _times(figure) * math.sqrt(
+        sum(row.spread(figure) ** 2 / len(row.values(figure)) for row in (low, high))
+    )
+    return difference, abs(difference) / error if error > 0 else math.inf
+
+
+def _reproduced(
+    printed: Printed, rows: Mapping[str, Row], papers: tuple[str, str], ours: tuple[str, str]
+) -> list[str]:
+    """Return what moved as it did in the paper, and what did not."""
+    kept: list[str] = []
+    lost: list[str] = []
+    low, high = (rows[name] for name in ours)
+    for figure, values in printed.items():
+        if figure not in METRICS:
+            continue
+        there = values[papers[1]] - values[papers[0]]
+        here, errors = _step(low, high, figure)
+        if math.isnan(here):
+            continue
+        told = f"{heading(figure)} ({there:+.3g} printed, {here:+.3g} found)"
+        clear = not errors < CLEAR  # one seed has no error
+        (kept if clear and there * here > 0 else lost).append(told)
+    lines = [f"From {papers[0]} to {papers[1]}, in the same direction as printed, by two standard "
+             f"errors or more: {'; '.join(kept) or 'nothing'}."]  # fmt: skip
+    return [*lines, "", f"Not so: {'; '.join(lost) or 'nothing'}."]
+
+
+def _ablation(rows: Mapping[str, Row]) -> list[str]:
+    """Return whether the music-theory rules make a difference."""
+    found = []
+    for low, high, title in (
+        ("no_theory", "complete", "without a prior's price"),
+        ("no_theory_kl", "complete_kl", "with KL"),
+    ):
+        told = []
+        for figure in ACMG_TABLE_1:
+            if figure in METRICS:
+                step, errors = _step(rows[low], rows[high], figure)
+                if errors >= CLEAR and not math.isnan(step):
+                    told.append(f"{heading(figure)} {step:+.3g}")
+        found.append(f"{title}: {', '.join(told) or 'no clear difference'}")
+    return [f"The ablation, from no theory to complete, {'; '.join(found)}."]
+
+
+def _seeds(rows: Mapping[str, Row], name: str) -> int:
+    return len(rows[name].records)
+
+
+def _millions(row: Row) -> str:
+    return f"{row.records[0].facts['training_steps'] / 1e6:g}"

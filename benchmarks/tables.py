@@ -1,0 +1,175 @@
+"""Records as tables for people: a system a row or a column, the human row first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicgym.agents.best_of_n import at_kl, kl_bound
+
+from .metrics import METRICS
+from .metrics.metric import Floats
+from .records import HUMAN, Record
+from .tasks import BenchmarkTask
+
+__all__ = [
+    "FRONT",
+    "Row",
+    "best_of_curve",
+    "columns",
+    "every",
+    "heading",
+    "markdown",
+    "notes",
+    "rows",
+]
+
+#: The figures of a table that is not asked for others.
+FRONT = (
+    "return", "share_of_optimum", "kl", "entropy",
+    "mmd2", "frechet", "c2st", "vendi", "distinct_melodies", "shared_with_training", "copied",
+    "excessive_repetition", "autocorrelation", "outside_key", "under_octave",
+    "unique_highest", "unique_lowest", "chord_match", "ends_on_tonic", "pitch_range", "onset_share",
+)  # fmt: skip
+#: Shares that are no metric of the registry.
+SHARES = {
+    "share_of_optimum", "c2st", "copied", "distinct_melodies", "distinct_2", "distinct_3",
+    "distinct_4", "hamming", *(f"pitch_class_{k}" for k in range(12)),
+}  # fmt: skip
+#: Systems beside each other on a terminal of 80 columns.
+ACROSS = 6
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system over its seeds.
+
+    Attributes:
+        name: the entry.
+        records: one a seed.
+    """
+
+    name: str
+    records: tuple[Record, ...]
+
+    def values(self, figure: str) -> Floats:
+        """Return the figure of each seed that has it."""
+        found: Floats = np.array([record.value(figure) for record in self.records])
+        known: Floats = found[~np.isnan(found)]
+        return known
+
+    def mean(self, figure: str) -> float:
+        """Return the mean over seeds, NaN where there is none."""
+        values = self.values(figure)
+        return float(values.mean()) if len(values) else math.nan
+
+    def spread(self, figure: str) -> float:
+        """Return the standard deviation over seeds, NaN below two."""
+        values = self.values(figure)
+        return float(values.std(ddof=1)) if len(values) > 1 else math.nan
+
+
+def rows(records: Sequence[Record]) -> list[Row]:
+    """Return a row a system, the human row first, the others by their return."""
+    names = dict.fromkeys(record.entry for record in records)
+    made = [Row(n, tuple(r for r in records if r.entry == n)) for n in names]
+    return sorted(made, key=lambda row: (row.name != HUMAN, row.mean("return")))
+
+
+def heading(figure: str) -> str:
+    """Return a figure's name for people, with its unit where it has one."""
+    unit = METRICS[figure].unit if figure in METRICS else "%" if figure in SHARES else ""
+    return figure.replace("_", " ") + (f" {unit}" if unit else "")
+
+
+def cell(row: Row, figure: str, spread: bool = False) -> str:
+    """Return a figure as text, shares in percent; a dash is undefined."""
+    value = row.mean(figure)
+    if value != value:
+        return "-"
+    times = 100 if heading(figure).endswith("%") else 1
+    digits = 1 if times == 100 else 3 if abs(value) < 1 else 2
+    text = f"{times * value:.{digits}f}"
+    if spread and row.spread(figure) == row.spread(figure):
+        text += f" ± {times * row.spread(figure):.{digits}f}"
+    return text
+
+
+def columns(systems: Sequence[Row], figures: Sequence[str] = FRONT) -> str:
+    """Return a table for a terminal: a line a figure, a numbered column a system."""
+    lines = [f"({number}) {row.name}" for number, row in enumerate(systems, 1)]
+    shown = [f for f in figures if any(len(row.values(f)) for row in systems)]
+    for first in range(0, len(systems), ACROSS):
+        some = list(enumerate(systems, 1))[first : first + ACROSS]
+        lines += ["", " " * 26 + "".join(f"{f'({n})':>9}" for n, _ in some)]
+        lines += [heading(f)[:26].ljust(26) + "".join(f"{cell(r, f):>9}" for _, r in some)
+                  for f in shown]  # fmt: skip
+    return "\n".join(lines)
+
+
+def markdown(systems: Sequence[Row], figures: Sequence[str] = FRONT) -> str:
+    """Return a Markdown table, a row a system, ± one standard deviation over seeds."""
+    shown = [f for f in figures if any(len(row.values(f)) for row in systems)]
+    lines = [f"| system | {' | '.join(map(heading, shown))} |", "|---" * (len(shown) + 1) + "|"]
+    lines += [
+        f"| {row.name} | {' | '.join(cell(row, f, spread=True) for f in shown)} |"
+        for row in systems
+    ]
+    return "\n".join(lines)
+
+
+def every(systems: Sequence[Row]) -> list[str]:
+    """Return the names of all figures, those of `FRONT` first."""
+    names = dict.fromkeys(n for row in systems for record in row.records for n in record.figures)
+    return [*FRONT, *(name for name in names if name not in FRONT)]
+
+
+def best_of_curve(systems: Sequence[Row]) -> dict[int, float]:
+    """Return the mean return of best-of-N of the prior by N, from the records that have it."""
+    return {
+        int(row.records[0].facts["samples"]): row.mean("return_curve")
+        for row in systems
+        if len(row.values("return_curve"))
+    }
+
+
+def notes(systems: Sequence[Row]) -> list[str]:
+    """Return what a table does not say by itself: noise floors, and the comparison with search."""
+    lines = []
+    for row in systems:
+        if row.name == HUMAN:
+            for figure in ("mmd2", "frechet", "c2st"):
+                value, deviation = row.mean(figure), row.mean(f"{figure}_deviation")
+                if value == value:
+                    lines.append(
+                        f"floor of {figure}: {value:.3f}, standard deviation {deviation:.3f} "
+                        f"(human melodies against human melodies of other tunes)"
+                    )
+    points = best_of_curve(systems)
+    if not points:
+        return lines
+    points[1] = next((r.mean("return") for r in systems if r.name == "melody_lstm"), math.nan)
+    points = {n: paid for n, paid in points.items() if paid == paid}
+    steps = BenchmarkTask(**systems[0].records[0].task).plain("random").steps
+    largest = max(points)
+    for row in systems:
+        if not row.records[0].facts.get("training_steps"):
+            continue
+        kl, paid = row.mean("kl"), row.mean("return")
+        search = at_kl(points, kl, steps)
+        draws = next((n for n in sorted(points) if kl_bound(n, steps) >= kl), largest)
+        beyond = kl > kl_bound(largest, steps)
+        lines.append(
+            f"{row.name}: {'above' if paid > search else 'BELOW'} best-of-N, "
+            f"{paid:.2f} against {search:.2f} "
+            + (
+                f"(N = {largest:,}, {kl_bound(largest, steps):.3f} nats a step at most; "
+                f"its own KL is {kl:.3f})"
+                if beyond
+                else f"at its own KL of {kl:.3f} nats a step (N up to {draws:,})"
+            )
+        )
+    return lines

@@ -1,0 +1,92 @@
+"""Tables of records: the human row first, means over seeds, and the comparison with search."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from musicgym.agents.best_of_n import kl_bound
+from musicgym.benchmarks.metrics.metric import Measured
+from musicgym.benchmarks.records import HUMAN, Record
+from musicgym.benchmarks.tables import FRONT, columns, every, markdown, notes, rows
+from musicgym.benchmarks.tasks import BenchmarkTask
+from musicgym.benchmarks.tradeoff import picture
+
+TASK = asdict(BenchmarkTask())
+
+
+def record(entry: str, seed: int = 1, facts: Any = None, **figures: float) -> Record:
+    made = {name: Measured(value, 4, 4) for name, value in figures.items()}
+    return Record(TASK, entry, seed, 4, made, facts or {})
+
+
+def search(n: int, paid: float) -> Record:
+    bound = kl_bound(n, 64)
+    return record(
+        f"best_of_{n}", facts={"samples": n}, return_curve=paid, kl=bound, **{"return": paid}
+    )
+
+
+def test_the_human_row_is_first_and_the_others_rise_by_return() -> None:
+    found = rows([record("b", **{"return": 2.0}), record(HUMAN, 0, **{"return": 5.0}),
+                  record("a", **{"return": 1.0})])  # fmt: skip
+    assert [row.name for row in found] == [HUMAN, "a", "b"]
+
+
+def test_seeds_are_averaged_with_their_standard_deviation() -> None:
+    (row,) = rows([record("a", s, **{"return": float(s)}) for s in (1, 2, 3)])
+    assert row.mean("return") == 2 and row.spread("return") == 1
+    assert "| a | 2.00 ± 1.00 |" in markdown([row], ["return"])
+
+
+def test_shares_are_in_percent_and_what_is_undefined_is_a_dash() -> None:
+    systems = rows([record("a", outside_key=0.021, kl=0.5), record("b", kl=float("nan"))])
+    text = markdown(systems, ["outside_key", "kl", "entropy"])
+    assert text.splitlines()[0] == "| system | outside key % | kl |"
+    assert "| a | 2.1 | 0.500 |" in text and "| b | - | - |" in text
+
+
+def test_a_table_of_many_systems_fits_a_terminal() -> None:
+    figures = dict.fromkeys(FRONT, 0.5)
+    text = columns(rows([record(f"system_{i}", **figures) for i in range(14)]))
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(f"({i})" in text for i in range(1, 15))
+
+
+def test_every_figure_can_be_shown_those_in_front_first() -> None:
+    names = every(rows([record("a", zeta=1.0, kl=0.1)]))
+    assert names[: len(FRONT)] == list(FRONT) and names[-1] == "zeta"
+
+
+@pytest.mark.parametrize(("paid", "said"), [(12.0, "BELOW"), (19.0, "above")])
+def test_a_trained_agent_is_told_to_be_below_or_above_search_at_its_own_kl(
+    paid: float, said: str
+) -> None:
+    learned = record("acmg", facts={"training_steps": 10}, kl=kl_bound(4, 64), **{"return": paid})
+    systems = rows([record("melody_lstm", **{"return": 10.0}), search(2, 14.0), search(4, 18.0),
+                    search(8, 30.0), learned])  # fmt: skip
+    (line,) = notes(systems)
+    assert f"acmg: {said} best-of-N, {paid:.2f} against 18.00" in line
+
+
+def test_beyond_the_last_point_the_comparison_says_so() -> None:
+    learned = record("acmg", facts={"training_steps": 10}, kl=1.0, **{"return": 40.0})
+    systems = rows([record("melody_lstm", **{"return": 10.0}), search(2, 14.0), learned])
+    (line,) = notes(systems)
+    assert "N = 2" in line and "its own KL is 1.000" in line
+
+
+def test_the_noise_floors_stand_under_the_table() -> None:
+    human = record(HUMAN, 0, mmd2=0.02, mmd2_deviation=0.004)
+    (line,) = notes(rows([human]))
+    assert "floor of mmd2: 0.020, standard deviation 0.004" in line
+
+
+def test_the_trade_off_is_a_picture_and_needs_more_than_the_human_row() -> None:
+    human = record(HUMAN, 0, mmd2=0.02, mmd2_deviation=0.004, share_of_optimum=0.3)
+    other = record("a", mmd2=-0.001, share_of_optimum=0.5, kl=0.1)
+    assert picture(rows([human, other, search(2, 3.0)])).startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="no system"):
+        picture(rows([human]))
