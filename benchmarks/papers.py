@@ -14,7 +14,13 @@ from typing import Any
 from tqdm import tqdm
 
 from musicgym.agents.acmg import ACMGConfig
-from musicgym.agents.configs import DEFAULT_LEARNING, A2CConfig, PPOConfig, PretrainConfig
+from musicgym.agents.configs import (
+    DEFAULT_LEARNING,
+    A2CConfig,
+    KLConfig,
+    PPOConfig,
+    PretrainConfig,
+)
 from musicgym.agents.library import Stage, with_prior
 from musicgym.files import write_whole
 
@@ -31,6 +37,8 @@ __all__ = ["FORMULA", "PARTS", "Settings", "write"]
 
 #: The paper's rules with the other reading of Eq. 3.
 FORMULA: dict[str, Any] = {"preset": "acmg", "non_chord_tone": {"reading": "formula"}}
+#: RL Tuner's c: it adds its rules / c to the log-likelihood, so c is the price of a nat.
+TUNER_C = 0.5
 #: The parts of the page, each a task and the folder of its records.
 PARTS = {
     "acmg": BenchmarkTask("acmg"),
@@ -94,11 +102,9 @@ def runs(part: str, settings: Settings) -> dict[str, tuple[ACMGConfig, int]]:
         return {"ppo_alone": (ppo, few)}
     if part == "balanced":
         return {"balanced_kl": (ACMGConfig(learning=held), settings.seeds)}
-    tuned = ACMGConfig(rewards="rl_tuner", steps_per_beat=4, bars=2)
-    return {
-        "tuned": (replace(tuned, num_envs=64, learning=free), few),
-        "tuned_kl": (replace(tuned, learning=replace(held, total_steps=short)), few),
-    }
+    tuned = ACMGConfig(rewards="rl_tuner", steps_per_beat=4, bars=2, num_envs=64, learning=free)
+    priced = replace(free, kl=KLConfig(beta=TUNER_C))
+    return {"tuned": (tuned, few), "tuned_kl": (replace(tuned, learning=priced), few)}
 
 
 def records(part: str, settings: Settings, stage: Stage) -> list[Record]:
