@@ -39,8 +39,8 @@ SHARES = {
     "share_of_optimum", "c2st", "copied", "distinct_melodies", "distinct_2", "distinct_3",
     "distinct_4", "hamming", *(f"pitch_class_{k}" for k in range(12)),
 }  # fmt: skip
-#: Systems beside each other on a terminal of 80 columns.
-ACROSS = 6
+#: Systems beside each other on a terminal of 80 columns, and the width of a figure's name.
+ACROSS, NAME = 5, 34
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def columns(systems: Sequence[Row], figures: Sequence[str] = FRONT) -> str:
     shown = [f for f in figures if any(len(row.values(f)) for row in systems)]
     for first in range(0, len(systems), ACROSS):
         some = list(enumerate(systems, 1))[first : first + ACROSS]
-        lines += ["", " " * 26 + "".join(f"{f'({n})':>9}" for n, _ in some)]
-        lines += [heading(f)[:26].ljust(26) + "".join(f"{cell(r, f):>9}" for _, r in some)
+        lines += ["", " " * NAME + "".join(f"{f'({n})':>9}" for n, _ in some)]
+        lines += [heading(f)[:NAME].ljust(NAME) + "".join(f"{cell(r, f):>9}" for _, r in some)
                   for f in shown]  # fmt: skip
     return "\n".join(lines)
 
@@ -124,7 +124,8 @@ def markdown(systems: Sequence[Row], figures: Sequence[str] = FRONT) -> str:
 def every(systems: Sequence[Row]) -> list[str]:
     """Return the names of all figures, those of `FRONT` first."""
     names = dict.fromkeys(n for row in systems for record in row.records for n in record.figures)
-    return [*FRONT, *(name for name in names if name not in FRONT)]
+    plain = (name for name in names if name not in FRONT and not name.endswith("_deviation"))
+    return [*FRONT, *plain]
 
 
 def best_of_curve(systems: Sequence[Row]) -> dict[int, float]:
@@ -160,16 +161,19 @@ def notes(systems: Sequence[Row]) -> list[str]:
             continue
         kl, paid = row.mean("kl"), row.mean("return")
         search = at_kl(points, kl, steps)
-        draws = next((n for n in sorted(points) if kl_bound(n, steps) >= kl), largest)
-        beyond = kl > kl_bound(largest, steps)
-        lines.append(
-            f"{row.name}: {'above' if paid > search else 'BELOW'} best-of-N, "
-            f"{paid:.2f} against {search:.2f} "
-            + (
-                f"(N = {largest:,}, {kl_bound(largest, steps):.3f} nats a step at most; "
-                f"its own KL is {kl:.3f})"
-                if beyond
-                else f"at its own KL of {kl:.3f} nats a step (N up to {draws:,})"
+        last = kl_bound(largest, steps)
+        side = "above" if paid > search else "BELOW"
+        if kl <= last:
+            told = (
+                f"{side} best-of-N at the same KL, {paid:.2f} against {search:.2f} "
+                f"({kl:.3f} nats a step)"
             )
-        )
+        else:
+            told = (
+                f"{side} best of {largest:,}, {paid:.2f} against {search:.2f}, at more KL "
+                f"({kl:.3f} against {last:.3f} nats a step at most)"
+            )
+            if side == "above":
+                told += f"; undecided: its KL asks for more than {largest:,} draws"
+        lines.append(f"{row.name}: {told}")
     return lines

@@ -66,13 +66,14 @@ def picture(systems: Sequence[Row]) -> bytes:
         _panel(axes, others, x, y)
         axes.set(xlabel=TITLES[x], ylabel=TITLES[y])
     left.set_xscale("symlog", linthresh=0.1)
+    left.set_xlim(-0.01, 20)
     left.set_xticks([0, 0.05, 0.1, 0.3, 1, 3], ["0", "0.05", "0.1", "0.3", "1", "3"])
     right.set_yscale("log")
     if human:
         share = 100 * human.mean("share_of_optimum")
         left.axhline(share, color=INK, lw=1, ls=":")
         left.annotate("human melodies", (1, share), xycoords=("axes fraction", "data"), size=8,
-                      ha="right", va="bottom", color=INK)  # fmt: skip
+                      ha="right", va="top", color=INK)  # fmt: skip
         floor = human.mean("mmd2")
         if floor > 0:
             right.axhspan(0, floor + human.mean("mmd2_deviation"), color="#d1fae5", lw=0)
@@ -102,10 +103,14 @@ def _panel(axes: Any, systems: Sequence[Row], x: str, y: str) -> None:
             axes.plot([p[1] for p in points], [p[2] for p in points], color=colour, lw=1.5)
         axes.scatter([p[1] for p in points], [p[2] for p in points], color=colour, marker=marker,
                      s=60 if marker != "*" else 130, label=label, zorder=3)  # fmt: skip
-        for row, across, up in points:
-            title = row.name.replace("_", " ").removeprefix("best of ")
-            axes.annotate(title, (across, up), xytext=(5, 4), textcoords="offset points", size=7,
-                          color=colour)  # fmt: skip
+        for place, (row, across, up) in enumerate(points):
+            if name == "search" and place % 2 == 0 and place < len(points) - 1:
+                continue  # every second N is enough to read the curve by
+            title = row.name.replace("_", " ").replace("best of ", "N = ")
+            axes.annotate(title, (across, up), xytext=(6, 5 - 14 * (place % 2)), size=7.5,
+                          textcoords="offset points", color=colour, zorder=4,
+                          bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 0.5})  # fmt: skip
+    axes.margins(x=0.12, y=0.08)
 
 
 def _scaled(row: Row, figure: str) -> float:

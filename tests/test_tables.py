@@ -68,14 +68,18 @@ def test_a_trained_agent_is_told_to_be_below_or_above_search_at_its_own_kl(
     systems = rows([record("melody_lstm", **{"return": 10.0}), search(2, 14.0), search(4, 18.0),
                     search(8, 30.0), learned])  # fmt: skip
     (line,) = notes(systems)
-    assert f"acmg: {said} best-of-N, {paid:.2f} against 18.00" in line
+    assert f"acmg: {said} best-of-N at the same KL, {paid:.2f} against 18.00" in line
 
 
-def test_beyond_the_last_point_the_comparison_says_so() -> None:
-    learned = record("acmg", facts={"training_steps": 10}, kl=1.0, **{"return": 40.0})
+@pytest.mark.parametrize(
+    ("paid", "said", "open_"), [(13.0, "BELOW best of 2", False), (40.0, "above best of 2", True)]
+)
+def test_beyond_the_last_point_only_a_loss_is_decided(paid: float, said: str, open_: bool) -> None:
+    learned = record("acmg", facts={"training_steps": 10}, kl=1.0, **{"return": paid})
     systems = rows([record("melody_lstm", **{"return": 10.0}), search(2, 14.0), learned])
     (line,) = notes(systems)
-    assert "N = 2" in line and "its own KL is 1.000" in line
+    assert said in line and "1.000 against 0.003" in line
+    assert ("undecided" in line) is open_
 
 
 def test_the_noise_floors_stand_under_the_table() -> None:
