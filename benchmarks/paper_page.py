@@ -136,7 +136,27 @@ def _balanced(rows: Mapping[str, Row]) -> list[str]:
             "",
         ]
     return [*lines, *(f"- {line}" for line in notes(list(rows.values()))), "",
-            "![Share of the optimum, KL and human distance](papers-tradeoff.png)"]  # fmt: skip
+            "![Share of the optimum, KL and human distance](papers-tradeoff.png)", "",
+            *_every(rows)]  # fmt: skip
+
+
+def _every(rows: Mapping[str, Row]) -> list[str]:
+    """Return the table of every metric, a line a metric."""
+    names = [n for n in (HUMAN, "melody_lstm", "best_of_64", "balanced_kl", "nearest_chord_tone",
+             "uniform_random") if n in rows]  # fmt: skip
+    lines = [
+        "## Every metric",
+        "",
+        "Of the balanced part. A share is in percent; the docstrings in "
+        "[benchmarks/metrics](../../benchmarks/metrics) have the formulas.",
+        "",
+        f"| | {' | '.join(n.replace('_', ' ') for n in names)} | what it is |",
+        "|---" * (len(names) + 2) + "|",
+    ]
+    for figure, metric in METRICS.items():
+        cells = " | ".join(_cell(rows[name], figure) for name in names)
+        lines.append(f"| {heading(figure)} | {cells} | {metric.title} |")
+    return lines
 
 
 def _rl_tuner(rows: Mapping[str, Row]) -> list[str]:
