@@ -11,6 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ARGUMENTS = {
     "custom_rule.py": [],
+    "exact_optimum.py": [],
     "train_with_sb3.py": ["--steps", "256"],
     "compose_from_python.py": ["--steps", "4096", "--out", "."],
 }
