@@ -27,6 +27,7 @@ from musicgym.corpus.dataset import prepare
 from musicgym.dynamics import Episodes
 from musicgym.replay import begin, episodes_of, pay
 
+from .audit.corruptions import random_rhythm, shuffle_pitches
 from .diversity import diversity, human_diversity
 from .entries import BASELINES, Entry, Workshop
 from .likeness import Human, floors, likeness
@@ -45,6 +46,10 @@ Ints = npt.NDArray[np.int64]
 EVALUATION_SEED = 10**12
 #: From the episodes of one seed to those of the next.
 STRIDE = 10**6
+
+
+#: Rows whose place is known, and how they are made from the human melodies.
+PLANTED = {"copy": None, "shuffle": shuffle_pitches, "rhythm": random_rhythm}
 
 
 class Scene(NamedTuple):
@@ -175,6 +180,27 @@ class Evaluation:
             self._made(started),
         )  # fmt: skip
         return self._kept(record, folder)
+
+    def planted(self, folder: Path | None = None) -> list[Record]:
+        """Return rows whose place is known: the test melodies themselves, and their corruptions.
+
+        A yardstick of human-likeness is good if it takes the copy for human, and tells that it is
+        copied, and does not take a shuffle for human.
+        """
+        plain, records = self.task.task, []
+        cut = corpus_windows(self.workshop.corpus, self.task.split, plain)
+        scene = self._scene(episodes_of(cut, plain), plain.steps_per_beat)
+        for name, plant in PLANTED.items():
+            started = time.perf_counter()
+            events = plant(cut, plain, 0).events if plant else cut.events
+            figures = self.figures(scene, events.astype(np.int64), 1)
+            facts = {"content": self.workshop.corpus.fingerprint}
+            record = Record(
+                asdict(self.task), f"planted_{name}", 1, len(events), figures, facts,
+                self._made(started),
+            )  # fmt: skip
+            records.append(self._kept(record, folder))
+        return records
 
     def best_of(
         self, largest: int, seed: int = 1, folder: Path | None = None,

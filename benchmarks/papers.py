@@ -125,7 +125,7 @@ def records(part: str, settings: Settings, stage: Stage) -> list[Record]:
             made = partial(_made, graded, name, config)
             found.append(graded.grade_entry(name, made, content, seed, folder))
     if part == "balanced":
-        found += graded.best_of(settings.best_of, 1, folder)
+        found += graded.best_of(settings.best_of, 1, folder) + graded.planted(folder)
     return found
 
 

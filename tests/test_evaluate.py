@@ -110,6 +110,15 @@ def test_the_human_row_is_paid_by_the_same_rules_and_carries_the_floors(
     assert math.isnan(human.value("kl"))
 
 
+def test_a_planted_copy_is_taken_for_human_and_told_to_be_copied(graded: Evaluation) -> None:
+    copy, shuffle, rhythm = graded.planted()
+    human = graded.human_record()
+    assert copy.value("return") == human.value("return")
+    assert copy.value("mmd2") <= 0 and copy.value("copied") == 1
+    assert shuffle.value("copied") < 0.2 and shuffle.value("mmd2") > copy.value("mmd2")
+    assert rhythm.value("pitch_range") == human.value("pitch_range")
+
+
 def test_two_evaluations_of_one_seed_agree_and_two_seeds_differ(graded: Evaluation) -> None:
     one, two = graded.grade("markov", 1), graded.grade("markov", 1)
     assert str(one.figures) == str(two.figures)
