@@ -115,7 +115,7 @@ def test_a_planted_copy_is_taken_for_human_and_told_to_be_copied(graded: Evaluat
     human = graded.human_record()
     assert copy.value("return") == human.value("return")
     assert copy.value("mmd2") <= 0 and copy.value("copied") == 1
-    assert shuffle.value("copied") < 0.2 and shuffle.value("mmd2") > copy.value("mmd2")
+    assert shuffle.value("copied") < 0.5 and shuffle.value("mmd2") > copy.value("mmd2")
     assert rhythm.value("pitch_range") == human.value("pitch_range")
 
 
