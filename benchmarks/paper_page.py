@@ -80,6 +80,8 @@ def _acmg(rows: Mapping[str, Row]) -> list[str]:
         "",
         *_ablation(rows),
         "",
+        _won("complete", rows),
+        "",
         "![Figures 8 and 9](papers-figures.png)",
         "",
         "## The paper's rules alone",
@@ -195,6 +197,8 @@ def _rl_tuner(rows: Mapping[str, Row]) -> list[str]:
         *_compared({figure: {} for figure in ("return", *BESIDE[:-1])}, rows, shown),
         "",
         *_reproduced(RL_TUNER_TABLE, rows, ("Note RNN", "Psi"), ("melody_lstm", "tuned_kl")),
+        "",
+        _won("tuned_kl", rows),
     ]
 
 
@@ -225,8 +229,9 @@ def _times(figure: str) -> int:
 def _step(low: Row, high: Row, figure: str) -> tuple[float, float]:
     """Return a difference of two systems, as printed, and its size in standard errors."""
     difference = _times(figure) * (high.mean(figure) - low.mean(figure))
+    known = [row for row in (low, high) if not math.isnan(row.spread(figure))]
     error = _times(figure) * math.sqrt(
-        sum(row.spread(figure) ** 2 / len(row.values(figure)) for row in (low, high))
+        sum(row.spread(figure) ** 2 / len(row.values(figure)) for row in known)
     )
     return difference, abs(difference) / error if error > 0 else math.inf
 
@@ -251,6 +256,15 @@ def _reproduced(
     lines = [f"From {papers[0]} to {papers[1]}, in the same direction as printed, by two standard "
              f"errors or more: {'; '.join(kept) or 'nothing'}."]  # fmt: skip
     return [*lines, "", f"Not so: {'; '.join(lost) or 'nothing'}."]
+
+
+def _won(name: str, rows: Mapping[str, Row]) -> str:
+    """Return what the higher return did to the music."""
+    told = [
+        f"{heading(figure)} {_cell(rows[name], figure)} (human {_cell(rows[HUMAN], figure)})"
+        for figure in ("return", "distinct_melodies", "pitch_range", "mmd2")
+    ]
+    return f"What *{(TABLE_1 | RL_TUNER)[name]}* won, and at what price: {', '.join(told)}."
 
 
 def _ablation(rows: Mapping[str, Row]) -> list[str]:

@@ -132,8 +132,10 @@ def records(part: str, settings: Settings, stage: Stage) -> list[Record]:
 def _entries(part: str, settings: Settings) -> Iterator[tuple[str, ACMGConfig | None, int]]:
     """Yield what a part grades: a name, a configuration where it is trained, a seed."""
     for name in BASELINES:
-        if part != "rl_tuner" or name not in ("optimum", "soft_optimum"):
-            yield name, None, 1
+        if part == "rl_tuner" and name in ("optimum", "soft_optimum"):
+            continue  # it has none: most of its terms look at the whole melody so far
+        seeds = settings.seeds if name == "melody_lstm" else 1
+        yield from ((name, None, seed) for seed in range(1, seeds + 1))
     for name, (config, seeds) in runs(part, settings).items():
         for seed in range(1, seeds + 1):
             yield name, replace(config, learning=replace(config.learning, seed=seed)), seed

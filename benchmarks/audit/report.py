@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from musicgym.files import write_whole
 
 from .picture import picture
@@ -19,6 +21,8 @@ __all__ = ["FINDINGS", "page", "publish", "text"]
 Found = dict[str, Any]
 
 WIDTH = 80
+#: Of fewer tunes an audit says that it is not sure: 7 agree by chance in 1 of 64 cases.
+FEW = 8
 #: Columns for a name in the tables.
 NAME = 14
 SHORT = {
@@ -48,8 +52,11 @@ def text(found: Found) -> str:
         f"Reward audit of {found['target']['name']}: {corpus['windows']} melodies of "
         f"{found['task']['bars']} bars in {found['task']['meter']}, {corpus['tunes']} tunes, "
         f"{corpus['name']}/{corpus['split']}, {found['settings']['copies']} corrupted copies each, "
-        f"seed {found['settings']['seed']}. Intervals are 95 % over tunes."
+        f"seed {found['settings']['seed']}. Intervals are 95 % over tunes, "
+        f"those of AUC for all {len(found['auc']['all']['whole'])} corruptions together."
     )
+    if corpus["tunes"] < FEW:
+        head += f" Only {corpus['tunes']} tunes: no interval of so few is sure, nor is a verdict."
     if found["target"]["left out"]:
         head += f" Left out, since paid in training only: {', '.join(found['target']['left out'])}."
     parts = [textwrap.fill(head, WIDTH), _verdicts(found)]
@@ -96,7 +103,7 @@ def _verdicts(found: Found) -> str:
 def _terms(found: Found) -> str:
     best, rows = found["optimum"], {}
     for name, weight in zip(found["target"]["terms"], found["target"]["weights"], strict=True):
-        ends = [best[end].get(name) for end in ("least", "most")]
+        ends = sorted(weight * best[end].get(name, np.nan) for end in ("least", "most"))
         rows[name] = [
             f"{weight:g}",
             f"{found['means'][name]:+.2f}",
@@ -157,7 +164,7 @@ def _span(estimate: Sequence[float]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.1f}"
+    return "-" if value is None or value != value else f"{value + 0.0:+.1f}"
 
 
 def publish(found: Found, folder: Path) -> list[Path]:
@@ -187,8 +194,8 @@ def page(audits: Sequence[Found]) -> str:
         "",
         "AUC is the probability that a melody out-scores a corrupted one, of this melody or "
         "another (a draw counts a half): "
-        "1 knows music, 0.5 is blind, below 0.5 prefers the corruption. In brackets: 95 % interval "
-        "of a bootstrap over tunes. `findings`: what a prototype measured before the project, with "
+        "1 knows music, 0.5 is blind, below 0.5 prefers the corruption. In brackets: interval of a "
+        "bootstrap over tunes, 95 % for all the corruptions of a term together. `findings`: what a prototype measured before the project, with "
         "another split and other corruptions. **Bold**: surely told apart; *italic*: surely "
         "preferred when corrupted.",
     ]

@@ -1,4 +1,9 @@
-"""How surely a melody out-scores corrupted ones, and means, with intervals over tunes."""
+"""How surely a melody out-scores corrupted ones, and means, with intervals over tunes.
+
+A percentile interval of few tunes is too narrow: one that says 95 % holds the truth in 88 to 90 % of
+cases with the 14 tunes of the chorales' test split. So its ends lie as much farther out as Student's
+t does, see `_ends`.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +15,16 @@ __all__ = ["Estimate", "areas", "mean", "pairs_won"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: A figure and the ends of its 95 % interval.
+#: A figure and the ends of its interval.
 Estimate = list[float]
 
 #: Resamples of the tunes.
 RESAMPLES = 2000
 
 
-def areas(real: Floats, copies: Floats, tunes: Ints, seed: int) -> list[Estimate]:
+def areas(
+    real: Floats, copies: Floats, tunes: Ints, seed: int, level: float = 0.95
+) -> list[Estimate]:
     r"""Return for each of K scores the area under the ROC curve (AUC) of melodies over copies.
 
     .. math:: AUC = P(x > y) + \tfrac{1}{2} P(x = y)
@@ -30,6 +37,7 @@ def areas(real: Floats, copies: Floats, tunes: Ints, seed: int) -> list[Estimate
         copies: (C, N, K) scores of C copies of each.
         tunes: (N,) the tune of each melody, from 0 to G - 1.
         seed: fixes the resamples.
+        level: of the interval.
 
     >>> real, copies = np.array([[3.0], [1.0]]), np.array([[[2.0], [1.0]]])
     >>> areas(real, copies, np.array([0, 1]), seed=0)[0][0]  # won, won, lost and drawn
@@ -42,11 +50,14 @@ def areas(real: Floats, copies: Floats, tunes: Ints, seed: int) -> list[Estimate
     found = []
     for k in range(real.shape[1]):
         won = sum(member.T @ _wins(real[:, k, None], copy[None, :, k]) @ member for copy in copies)
-        found.append(_estimate((weights @ won) * weights, (weights @ pairs) * weights))
+        parts, whole = (weights @ won) * weights, (weights @ pairs) * weights
+        found.append(_estimate(parts, whole, _ends(size, level)))
     return found
 
 
-def pairs_won(real: Floats, copies: Floats, tunes: Ints, seed: int) -> list[Estimate]:
+def pairs_won(
+    real: Floats, copies: Floats, tunes: Ints, seed: int, level: float = 0.95
+) -> list[Estimate]:
     """Return for each score how often a melody out-scores a copy of its own, a draw as a half.
 
     The arguments are those of `areas`.
@@ -56,14 +67,14 @@ def pairs_won(real: Floats, copies: Floats, tunes: Ints, seed: int) -> list[Esti
     0.75
     """
     won = _wins(real[None], copies).mean(0)  # (N, K)
-    return [mean(column, tunes, seed) for column in won.T]
+    return [mean(column, tunes, seed, level) for column in won.T]
 
 
-def mean(values: Floats, tunes: Ints, seed: int) -> Estimate:
+def mean(values: Floats, tunes: Ints, seed: int, level: float = 0.95) -> Estimate:
     """Return the mean of values (N,), with an interval from a bootstrap over tunes."""
     size, total = np.bincount(tunes), np.bincount(tunes, values)
     weights = _resamples(len(size), seed)
-    return _estimate(weights * total, weights * size)
+    return _estimate(weights * total, weights * size, _ends(size, level))
 
 
 def _wins(x: Floats, y: Floats) -> Floats:
@@ -79,8 +90,29 @@ def _resamples(groups: int, seed: int) -> Floats:
     return np.vstack([np.ones(groups), drawn])
 
 
-def _estimate(parts: Floats, sizes: Floats) -> Estimate:
-    """Return the ratio of sums in the first row, and the 95 % interval of the others."""
+def _ends(sizes: npt.ArrayLike, level: float) -> tuple[float, float]:
+    r"""Return the two quantiles of the resamples that are the ends of an interval over tunes.
+
+    .. math:: \Phi\left(\mp \sqrt{\tfrac{n}{n - 1}}\; t_{n - 1}\right)
+
+    with t Student's at the level, and :math:`n = (\sum s)^2 / \sum s^2` as many tunes of one size as
+    tell what these of the sizes s do. All of the resamples where n is 1.
+
+    Reference: Hesterberg, "What teachers should know about the bootstrap", 2015, the expanded
+    percentile interval.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    size = np.asarray(sizes, dtype=np.float64)
+    tunes = size.sum() ** 2 / (size * size).sum()
+    if tunes <= 1:
+        return 0.0, 1.0
+    away = np.sqrt(tunes / (tunes - 1)) * stdtrit(tunes - 1, (1 + level) / 2)
+    return float(ndtr(-away)), float(ndtr(away))
+
+
+def _estimate(parts: Floats, sizes: Floats, ends: tuple[float, float]) -> Estimate:
+    """Return the ratio of sums in the first row, and the interval of the others."""
     ratio = parts.sum(1) / sizes.sum(1)
-    low, high = np.quantile(ratio[1:], (0.025, 0.975))
+    low, high = np.quantile(ratio[1:], ends)
     return [float(ratio[0]), float(low), float(high)]

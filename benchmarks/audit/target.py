@@ -90,9 +90,10 @@ def _terms(module: ModuleType) -> list[str]:
 
 @contextmanager
 def _imported(path: Path) -> Iterator[ModuleType]:
-    """Import a file by its name with its folder first on sys.path, and forget it afterwards."""
+    """Import a file with its folder first on sys.path; forget it and its neighbours afterwards."""
     if "." in path.stem or path.stem in sys.modules:
         raise ValueError(f"audit: the name {path.name} is taken or has two dots; rename the file.")
+    before = set(sys.modules)
     sys.path.insert(0, str(path.parent))
     importlib.invalidate_caches()
     try:
@@ -102,10 +103,12 @@ def _imported(path: Path) -> Iterator[ModuleType]:
             raise ValueError(
                 f"audit: {error.filename or path}, line {error.lineno}: {error.msg}."
             ) from error
-        except Exception as error:  # whatever the user's own code raises
+        except (Exception, SystemExit) as error:  # whatever the user's own code raises
             kind = type(error).__name__
             raise ValueError(f"audit: {path.name} cannot be loaded: {kind}: {error}.") from error
         yield module
     finally:
         sys.path.remove(str(path.parent))
-        sys.modules.pop(path.stem, None)
+        for name in set(sys.modules) - before:  # its neighbours too: another folder has its own
+            if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == path.parent:
+                del sys.modules[name]

@@ -37,15 +37,21 @@ def judge_term(found: dict[str, Any], name: str) -> list[Verdict]:
 def judge_whole(found: dict[str, Any], name: str = "whole") -> list[Verdict]:
     """Return the verdicts on the weighted whole: those of a term, and what trivial play earns."""
     rows = {row: figures["over corpus"] for row, figures in found["returns"].items()}
-    more = {row: over for row, over in rows.items() if row != "corpus" and over[1] > 0}
+    trivial = {row: over for row, over in rows.items() if row != "corpus"}
+    more = {row: over for row, over in trivial.items() if over[1] > 1e-9}
+    perhaps = {row: over for row, over in trivial.items() if over[2] > 1e-9}
     said = [_on_corruption(found["auc"]["all"][name])]
     if more:
         each = "; ".join(f"{row} {over[0]:+.1f}" for row, over in more.items())
         said.append(["games itself", f"trivial play earns more than the corpus: {each}"])
-    else:
-        row, over = max(
-            ((r, o) for r, o in rows.items() if r != "corpus"), key=lambda pair: pair[1][0]
+    elif perhaps:
+        each = "; ".join(
+            f"{row} {over[0]:+.1f}, {over[1]:+.1f} to {over[2]:+.1f}"
+            for row, over in perhaps.items()
         )
+        said.append(["perhaps gamed", f"trivial play may earn more than the corpus: {each}"])
+    else:
+        row, over = max(trivial.items(), key=lambda pair: pair[1][0])
         said.append(
             ["not gamed", f"the best trivial policy, {row}, earns {over[0]:+.1f} over the corpus"]
         )
@@ -64,7 +70,11 @@ def judge_whole(found: dict[str, Any], name: str = "whole") -> list[Verdict]:
 def _on_corruption(auc: dict[str, list[float]]) -> Verdict:
     kinds = {corruption: kind_of(estimate) for corruption, estimate in auc.items()}
     if "corrupted" in kinds.values():
-        return ["prefers corruption", _list(auc, kinds, "corrupted")]
+        real = _list(auc, kinds, "real")
+        return [
+            "prefers corruption",
+            _list(auc, kinds, "corrupted") + (f"; knows {real}" if real else ""),
+        ]
     if "real" in kinds.values():
         blind = ", ".join(c for c, kind in kinds.items() if kind == "blind")
         return ["valid", _list(auc, kinds, "real") + (f"; blind to {blind}" if blind else "")]
