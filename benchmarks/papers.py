@@ -104,7 +104,12 @@ def runs(part: str, settings: Settings) -> dict[str, tuple[ACMGConfig, int]]:
         return {"balanced_kl": (ACMGConfig(learning=held), settings.seeds)}
     tuned = ACMGConfig(rewards="rl_tuner", steps_per_beat=4, bars=2, num_envs=64, learning=free)
     priced = replace(free, kl=KLConfig(beta=TUNER_C))
-    return {"tuned": (tuned, few), "tuned_kl": (replace(tuned, learning=priced), few)}
+    near = replace(free, kl=DEFAULT_LEARNING.kl)
+    return {
+        "tuned": (tuned, few),
+        "tuned_kl": (replace(tuned, learning=priced), few),
+        "tuned_near": (replace(tuned, learning=near), few),
+    }
 
 
 def records(part: str, settings: Settings, stage: Stage) -> list[Record]:
