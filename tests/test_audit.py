@@ -25,9 +25,9 @@ from musicgym.benchmarks.audit.corruptions import (
 )
 from musicgym.benchmarks.audit.report import page, publish, text
 from musicgym.benchmarks.audit.run import TRIVIAL, audit, check, chord_a_beat
-from musicgym.benchmarks.audit.statistics import areas, mean, pairs_won
+from musicgym.benchmarks.audit.statistics import _ends, areas, mean, pairs_won
 from musicgym.benchmarks.audit.target import open_target
-from musicgym.benchmarks.audit.verdicts import kind_of
+from musicgym.benchmarks.audit.verdicts import judge_term, judge_whole, kind_of
 from musicgym.corpus.dataset import LOW, Corpus, Windows, collect, windows
 from musicgym.theory import Chord
 
@@ -186,14 +186,61 @@ def test_intervals_come_from_the_tunes_not_from_the_melodies() -> None:
     assert mean(values, tunes, seed=0) == mean(values, tunes, seed=0)
 
 
+def test_an_interval_of_few_tunes_is_wider_than_the_percentiles_say() -> None:
+    low, high = _ends(np.full(14, 5))  # t of 13 degrees of freedom is 2.160, times (14 / 13)**0.5
+    assert low == pytest.approx(0.01248, abs=2e-5) and low + high == pytest.approx(1)
+    assert _ends(np.ones(100_000))[0] == pytest.approx(0.025, abs=1e-5)
+    assert _ends([30, 10, 10, 10])[0] == _ends([3, 1, 1, 1])[0] < _ends(np.ones(4))[0]
+    assert _ends([7]) == (0, 1)
+
+
+def test_an_interval_over_the_tunes_of_a_split_holds_the_truth_as_often_as_it_says() -> None:
+    sizes = [19, 62, 22, 17, 12, 1, 9, 3, 35, 1, 4, 6, 11, 2]  # the chorales' test split
+    tunes, rng = np.repeat(np.arange(14), sizes), np.random.default_rng(0)
+    each = [mean(rng.normal(size=14)[tunes], tunes, seed) for seed in range(200)]
+    held = sum(low <= 0 <= high for _, low, high in each)
+    assert 184 <= held <= 198  # plain percentiles: 168
+
+
+def test_a_term_that_is_not_surely_told_apart_is_not_called_blind_nor_valid() -> None:
+    still = {kind: {"change": [0.0] * 3, "rises": 0.0} for kind in ("one", "all")}
+
+    def said(*auc: list[float]) -> list[str]:
+        cells = dict(zip("abc", auc, strict=False))
+        found = {"auc": {"all": {"x": cells}}, "strike again": {"x": still}}
+        return judge_term({**found, "target": {"terms": ["x"], "weights": [1.0]}}, "x")[0]
+
+    blind, unsure, real, bad = [0.51, 0.4, 0.6], [0.7, 0.49, 0.9], [0.9, 0.8, 1.0], [0.2, 0.1, 0.3]
+    assert said(blind, blind) == ["blind", "no corruption is told apart: AUC 0.51 to 0.51"]
+    assert said(blind, unsure) == ["unsure", "no corruption is surely told apart: b 0.70"]
+    assert said(real, unsure, blind) == ["valid", "a 0.90; blind to c; unsure of b 0.70"]
+    assert said(bad, real) == ["prefers corruption", "a 0.20; knows b 0.90"]
+
+
+@pytest.mark.parametrize(
+    ("over", "label"),
+    [([3.0, 0.3, 4.6], "games itself"), ([3.0, -1.0, 5.3], "perhaps gamed"),
+     ([-0.6, -4.3, 2.0], "perhaps gamed"), ([-9.0, -12.0, -7.0], "not gamed"),
+     ([0.0, 0.0, 0.0], "not gamed")],
+)  # fmt: skip
+def test_a_reward_is_cleared_only_where_trivial_play_surely_earns_less(
+    over: list[float], label: str
+) -> None:
+    still = {kind: {"change": [0.0] * 3, "rises": 0.0} for kind in ("one", "all")}
+    rows = {"corpus": {"over corpus": [0.0] * 3}, "held": {"over corpus": over}}
+    auc = {"all": {"whole": {"a": [0.9, 0.8, 1.0]}}}
+    found = {"auc": auc, "strike again": {"whole": still}, "returns": rows}
+    assert [label for label, _ in judge_whole(found)][1] == label
+
+
 @pytest.mark.parametrize(
     ("estimate", "kind"),
     [
         ([0.7, 0.51, 0.9], "real"),
-        ([0.7, 0.49, 0.9], "blind"),
+        ([0.7, 0.49, 0.9], "unsure"),
         ([0.54, 0.53, 0.55], "blind"),
         ([0.3, 0.1, 0.49], "corrupted"),
-        ([0.3, 0.1, 0.51], "blind"),
+        ([0.3, 0.1, 0.51], "unsure"),
         ([0.46, 0.45, 0.47], "blind"),
         ([0.5, 0.5, 0.5], "blind"),
     ],
@@ -270,6 +317,9 @@ def test_shares_of_the_optimum_and_of_the_reward_are_those_worked_out_by_hand(
     corpus_return = found["returns"]["corpus"]["mean"][0]
     assert found["means"]["final_tonic"] == pytest.approx(corpus_return) and corpus_return < 1.6
     assert judged(found)["repetition"][-1] == "not paid"
+    row = next(x for x in text(found).splitlines() if x.split()[:2] == ["final_tonic", "2"])
+    assert row.split()[5:7] == ["-1.2", "+1.6"]  # as its mean: times the weight
+    assert "Only 4 tunes" in text(found)
 
 
 def test_a_term_with_memory_of_the_whole_melody_has_no_optimum_and_the_audit_says_so(
@@ -310,6 +360,17 @@ def test_a_file_gives_its_classes_of_terms_with_weight_1(write: Callable[..., st
         assert "state_variance" not in target.reward.names
 
 
+def test_a_file_imports_its_own_neighbours_not_those_of_the_file_before(tmp_path: Path) -> None:
+    for folder, weight in (("one", 1.0), ("two", 2.0)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "shared_weights.py").write_text(f"W = {weight}")
+        path = tmp_path / folder / "own_rules.py"
+        path.write_text("from shared_weights import W\nREWARDS = {'chord_tone': W}")
+        with open_target(str(path), 8) as target:
+            assert target.reward.weights.tolist() == [weight]
+    assert "shared_weights" not in sys.modules
+
+
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
@@ -317,6 +378,7 @@ def test_a_file_gives_its_classes_of_terms_with_weight_1(write: Callable[..., st
         ("x = (", "broken.py", "line 1"),
         ("import nothing_of_this_name", "needs.py", "needs.py cannot be loaded"),
         ("1 / 0", "raises.py", "ZeroDivisionError"),
+        ("raise SystemExit(3)", "exits.py", "SystemExit"),
         (BAD, "json.py", "rename"),
         (BAD, "my.rules.py", "rename"),
         ("REWARDS = {'chord_tones': 1}", "typo.py", "chord_tone"),

@@ -52,8 +52,7 @@ def text(found: Found) -> str:
         f"Reward audit of {found['target']['name']}: {corpus['windows']} melodies of "
         f"{found['task']['bars']} bars in {found['task']['meter']}, {corpus['tunes']} tunes, "
         f"{corpus['name']}/{corpus['split']}, {found['settings']['copies']} corrupted copies each, "
-        f"seed {found['settings']['seed']}. Intervals are 95 % over tunes, "
-        f"those of AUC for all {len(found['auc']['all']['whole'])} corruptions together."
+        f"seed {found['settings']['seed']}. Intervals are 95 % over tunes."
     )
     if corpus["tunes"] < FEW:
         head += f" Only {corpus['tunes']} tunes: no interval of so few is sure, nor is a verdict."
@@ -194,10 +193,10 @@ def page(audits: Sequence[Found]) -> str:
         "",
         "AUC is the probability that a melody out-scores a corrupted one, of this melody or "
         "another (a draw counts a half): "
-        "1 knows music, 0.5 is blind, below 0.5 prefers the corruption. In brackets: interval of a "
-        "bootstrap over tunes, 95 % for all the corruptions of a term together. `findings`: what a prototype measured before the project, with "
-        "another split and other corruptions. **Bold**: surely told apart; *italic*: surely "
-        "preferred when corrupted.",
+        "1 knows music, 0.5 is blind, below 0.5 prefers the corruption. In brackets: 95 % interval "
+        "of a bootstrap over tunes, widened for their small number. `findings`: what a prototype "
+        "measured before the project, with another split and other corruptions. **Bold**: surely "
+        "told apart; *italic*: surely preferred when corrupted.",
     ]
     for found in audits:
         lines += ["", *_section(found)]
@@ -269,5 +268,5 @@ def _findings(target: Mapping[str, Any], term: str) -> tuple[float, ...] | None:
 
 def _markdown(estimate: Sequence[float]) -> str:
     value, low, high = estimate
-    mark = {"real": "**", "corrupted": "*", "blind": ""}[kind_of(list(estimate))]
+    mark = {"real": "**", "corrupted": "*"}.get(kind_of(list(estimate)), "")
     return f"{mark}{value:.2f}{mark} [{low:.2f}, {high:.2f}]"

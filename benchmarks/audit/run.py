@@ -48,8 +48,6 @@ TRIVIAL: dict[str, Callable[[Task], Policy]] = {
     "nearest chord tone": NearestChordTone,
     "alternated chord tones": AlternatedChordTones,
 }
-#: Of the interval beside an AUC: all corruptions together are as sure as one at 95 %.
-LEVEL = 1 - 0.05 / len(CORRUPTIONS)
 #: Of a larger split so many windows are drawn.
 MOST_WINDOWS = 1000
 
@@ -225,7 +223,7 @@ class Subject:
             made = [corrupt(self.cut, self.task, (self.seed, place, i)) for i in range(self.copies)]
             copies = np.stack([self.scores(self.pay(copy).sum(1)) for copy in made])
             for kind, compare in (("all", areas), ("own", pairs_won)):
-                each = compare(real, copies, self.tunes, self.seed, LEVEL)
+                each = compare(real, copies, self.tunes, self.seed)
                 for name, estimate in zip(self.names, each, strict=True):
                     found[kind][name][corruption] = estimate
         return found

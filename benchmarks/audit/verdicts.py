@@ -14,15 +14,20 @@ Verdict = list[str]
 
 
 def kind_of(estimate: list[float]) -> str:
-    """Return what an AUC with its interval says: ``"real"``, ``"corrupted"`` or ``"blind"``.
+    """Return what an AUC with its interval says: real, corrupted, blind or unsure.
 
-    >>> kind_of([0.9, 0.8, 0.95]), kind_of([0.3, 0.2, 0.4]), kind_of([0.53, 0.51, 0.55])
-    ('real', 'corrupted', 'blind')
+    Of the five AUC of a term that knows nothing, one may look sure by chance: in one of six audits
+    at the worst, with 14 tunes.
+
+    >>> [kind_of([0.9, 0.8, 0.95]), kind_of([0.3, 0.2, 0.4])]
+    ['real', 'corrupted']
+    >>> [kind_of([0.53, 0.51, 0.55]), kind_of([0.6, 0.4, 0.8])]
+    ['blind', 'unsure']
     """
     value, low, high = estimate
-    if low > 0.5 and value > 0.5 + MARGIN:
-        return "real"
-    return "corrupted" if high < 0.5 and value < 0.5 - MARGIN else "blind"
+    if abs(value - 0.5) <= MARGIN:
+        return "blind"
+    return "real" if low > 0.5 else "corrupted" if high < 0.5 else "unsure"
 
 
 def judge_term(found: dict[str, Any], name: str) -> list[Verdict]:
@@ -69,6 +74,7 @@ def judge_whole(found: dict[str, Any], name: str = "whole") -> list[Verdict]:
 
 def _on_corruption(auc: dict[str, list[float]]) -> Verdict:
     kinds = {corruption: kind_of(estimate) for corruption, estimate in auc.items()}
+    unsure = _list(auc, kinds, "unsure")
     if "corrupted" in kinds.values():
         real = _list(auc, kinds, "real")
         return [
@@ -77,7 +83,10 @@ def _on_corruption(auc: dict[str, list[float]]) -> Verdict:
         ]
     if "real" in kinds.values():
         blind = ", ".join(c for c, kind in kinds.items() if kind == "blind")
-        return ["valid", _list(auc, kinds, "real") + (f"; blind to {blind}" if blind else "")]
+        said = _list(auc, kinds, "real") + (f"; blind to {blind}" if blind else "")
+        return ["valid", said + (f"; unsure of {unsure}" if unsure else "")]
+    if unsure:
+        return ["unsure", f"no corruption is surely told apart: {unsure}"]
     values = [estimate[0] for estimate in auc.values()]
     return ["blind", f"no corruption is told apart: AUC {min(values):.2f} to {max(values):.2f}"]
 
