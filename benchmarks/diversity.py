@@ -27,6 +27,9 @@ __all__ = [
 
 Ints = npt.NDArray[np.int64]
 
+#: Intervals that a melody needs to be called a copy: runs of 11 and fewer stand by chance in the
+#: training pieces of the chorales and in others of their melodies alike.
+LEAST_COPIED = 12
 #: The names of the figures.
 DIVERSITY = (
     *("vendi", "hamming", "distinct_melodies", "distinct_2", "distinct_3", "distinct_4"),
@@ -50,7 +53,8 @@ def diversity(pieces: Pieces, human: Human, seed: int = 0) -> dict[str, Measured
       in a training piece as well, see `longest_shared`; ``..._max`` is the longest of all.
     - ``shared_with_reference``: the same for the pieces that the human windows were cut from.
     - ``copied``: the share of melodies whose intervals all stand in a row in a training or a
-      reference piece.
+      reference piece, in any key. Melodies of fewer than 12 intervals are left out: so few may
+      stand in another's piece by chance.
 
     A figure is NaN where it is undefined: ``hamming`` for one melody or without a step, the others
     about intervals where no melody has any. Melodies without an interval are left out of
@@ -105,11 +109,11 @@ def _copying(pieces: Pieces, human: Human) -> dict[str, Measured]:
     known, copied, found = notes > 1, np.zeros(len(notes), np.bool_), {}
     for name, lines in (("training", human.training), ("reference", human.reference)):
         longest = longest_shared(pieces.notes, lines)
-        copied |= longest >= notes - 1
+        copied |= longest == notes - 1
         most = float(longest[known].max()) if known.any() else float("nan")
         found[f"shared_with_{name}"] = _mean(longest, known)
         found[f"shared_with_{name}_max"] = Measured(most, int(known.sum()), len(notes))
-    return found | {"copied": _mean(copied, known)}
+    return found | {"copied": _mean(copied, notes > LEAST_COPIED)}
 
 
 def _mean(values: npt.NDArray[np.generic], known: npt.NDArray[np.bool_]) -> Measured:

@@ -153,6 +153,17 @@ def test_the_human_row_is_spread_over_tunes_and_never_a_copy_of_itself(human: Hu
     assert math.isnan(row["shared_with_reference"].value)
 
 
+def test_a_few_notes_are_no_copy(human: Human) -> None:
+    few = noise(human.pieces)
+    events = few.events * 0  # one note, held
+    events[:, 0] = events[:, 8] = 20  # and struck again: an interval of 0 stands in every corpus
+    found = diversity(replace(few, events=events), human)
+    assert found["shared_with_training"].value == 1
+    assert math.isnan(found["copied"].value) and found["copied"].defined == 0
+    line = human.pieces.line.count
+    assert diversity(human.pieces, human)["copied"].defined == (line > 12).sum() > 5
+
+
 def test_one_melody_sung_again_and_again_is_not_diverse(human: Human) -> None:
     one = noise(human.pieces)
     same = replace(one, events=one.events[:1].repeat(len(one.events), 0), masks=one.masks * 0 + 145)
