@@ -47,7 +47,7 @@ def diversity(pieces: Pieces, human: Human, seed: int = 0) -> dict[str, Measured
     - ``vendi``: see `vendi`; two melodies are as similar as the cosine between their 42 features,
       standardised by the training windows. From 1 to the number of melodies, 42 at the most.
     - ``hamming``: see `hamming`. From 0 to 1.
-    - ``distinct_melodies``: the share of melodies whose events equal no earlier one's.
+    - ``distinct_melodies``: the share of melodies whose events equal no earlier one's, in one key.
     - ``distinct_2``, ``distinct_3``, ``distinct_4``: see `distinct_ngrams`. From 0 to 1.
     - ``shared_with_training``: the mean over melodies of the longest run of intervals that stands
       in a training piece as well, see `longest_shared`; ``..._max`` is the longest of all.
@@ -98,7 +98,7 @@ def _variety(pieces: Pieces, vectors: Floats) -> dict[str, Measured]:
     found = {
         "vendi": vendi(cosines(vectors)),
         "hamming": hamming(pieces),
-        "distinct_melodies": distinct(pieces),
+        "distinct_melodies": distinct(_in_one_key(pieces)),
         **{f"distinct_{n}": distinct_ngrams(pieces, n) for n in (2, 3, 4)},
     }
     return {name: Measured(v, total * (not np.isnan(v)), total) for name, v in found.items()}
@@ -178,13 +178,18 @@ def hamming(pieces: Pieces) -> float:
     size, steps = pieces.events.shape
     if size < 2 or not steps:
         return float("nan")
-    low = pieces.low - frame(pieces)
-    struck = pieces.events + (low - low.min())[:, None]
-    events = np.where(pieces.struck, struck, pieces.events)
+    events = _in_one_key(pieces).events
     step = np.broadcast_to(np.arange(steps), events.shape)
     counts = histograms(step.ravel(), events.ravel(), steps, int(events.max()) + 1)
     same = (counts * (counts - 1)).sum(1) / (size * (size - 1))
     return float(1 - same.mean())
+
+
+def _in_one_key(pieces: Pieces) -> Pieces:
+    """Return the melodies moved to C major or A minor, each pitch the same event in all of them."""
+    low = pieces.low - frame(pieces)
+    moved = pieces.events + (low - low.min(initial=0))[:, None]
+    return replace(pieces, events=np.where(pieces.struck, moved, pieces.events))
 
 
 def longest_shared(lines: Sequence[Ints], others: Sequence[Ints]) -> Ints:

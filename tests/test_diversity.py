@@ -191,6 +191,16 @@ def test_as_many_are_drawn_as_the_reference_has_and_keys_do_not_count(human: Hum
         assert found[name].value == pytest.approx(expected[name].value), name
 
 
+def test_one_melody_in_two_keys_is_one_melody(human: Human) -> None:
+    up = 2 * (np.arange(len(human.pieces.events)) % 2)  # every other one a tone higher
+    one = replace(human.pieces, events=human.pieces.events[:1].repeat(len(up), 0))
+    keys = np.where(one.minor, 9, 0)
+    moved = np.where(one.struck, one.events + up[:, None], one.events)
+    found = diversity(replace(one, events=moved, tonic=(keys + up) % 12), human)
+    assert found["distinct_melodies"].value == 1 / found["distinct_melodies"].total
+    assert found["hamming"].value == 0
+
+
 def test_modes_that_the_reference_lacks_are_taken_whole(human: Human) -> None:
     major = replace(human, sample=human.sample._replace(minor=human.sample.minor & False))
     minor = replace(human.pieces, tonic=human.pieces.tonic * 0 + 9, minor=human.pieces.minor | True)
