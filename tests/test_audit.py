@@ -24,7 +24,7 @@ from musicgym.benchmarks.audit.corruptions import (
     transpose_melody,
 )
 from musicgym.benchmarks.audit.report import page, publish, text
-from musicgym.benchmarks.audit.run import TRIVIAL, audit, check, chord_a_beat
+from musicgym.benchmarks.audit.run import TRIVIAL, Subject, audit, check, chord_a_beat
 from musicgym.benchmarks.audit.statistics import _ends, areas, mean, pairs_won
 from musicgym.benchmarks.audit.target import open_target
 from musicgym.benchmarks.audit.verdicts import judge_term, judge_whole, kind_of
@@ -276,6 +276,7 @@ def test_a_planted_rule_that_pays_for_every_onset_is_flagged(planted: dict[str, 
 
 def test_a_planted_blind_rule_is_flagged_as_blind_and_nothing_else(planted: dict[str, Any]) -> None:
     assert judged(planted)["Parity"] == ["blind"]
+    assert planted["strike again"]["Parity"]["one"] == {"change": [0.0, 0.0, 0.0], "rises": 0.0}
     assert set(map(tuple, planted["auc"]["all"]["Parity"].values())) == {(0.5, 0.5, 0.5)}
     assert planted["means"]["Parity"] == 4 and planted["optimum"]["most"]["Parity"] == 4
 
@@ -320,6 +321,15 @@ def test_shares_of_the_optimum_and_of_the_reward_are_those_worked_out_by_hand(
     row = next(x for x in text(found).splitlines() if x.split()[:2] == ["final_tonic", "2"])
     assert row.split()[5:7] == ["-1.2", "+1.6"]  # as its mean: times the weight
     assert "Only 4 tunes" in text(found)
+
+
+def test_what_is_planned_is_spread_over_the_tunes() -> None:
+    task = chord_a_beat("4/4", 1, 2)
+    cut = windows(corpus(), "test", bars=2)
+    with open_target("acmg", task.steps) as what:
+        subject = Subject(what, task, cut, seed=0, copies=1)
+    assert len({cut.tunes[i] for i in subject.spread(4)}) == len(set(cut.tunes)) == 4
+    assert sorted(subject.spread(1000)) == list(range(len(cut.tunes)))
 
 
 def test_a_term_with_memory_of_the_whole_melody_has_no_optimum_and_the_audit_says_so(

@@ -294,6 +294,10 @@ def test_both_sides_have_as_many_melodies_of_each_mode(human: Human) -> None:
     for seen in (few, many):
         one, other = matched(seen, human, np.random.default_rng(0))
         assert one.counts == other.counts == equal_counts(seen, human.sample)
+    few = human.everyone.at(np.flatnonzero(~human.everyone.minor)[:2])
+    for seed in range(10):  # two human melodies are of two tunes
+        one, _ = matched(few, human, np.random.default_rng(seed))
+        assert len(set(one.tunes)) == 2
     one, _ = matched(human.sample.at(np.arange(1)), human, np.random.default_rng(0))
     assert sum(one.counts) == 1
 
@@ -312,6 +316,18 @@ def test_a_copy_is_too_near_and_noise_and_shuffles_are_far(human: Human) -> None
     assert wild["frechet"] > mixed["frechet"] > noise["frechet"][0]
     assert wild["c2st"] > 0.9
     assert mixed["js_pitch_class"] < 0.01 < mixed["js_interval"]
+
+
+def test_a_floor_is_the_mean_distance_of_human_melodies_of_other_tunes(human: Human) -> None:
+    apart_by_tunes = []
+    for number in range(3):
+        rng = np.random.default_rng([7, number])
+        like = spread(human.sample, human.sample.counts, rng)
+        one, other = apart(human.everyone, like, rng)
+        apart_by_tunes.append(mmd2(one.vectors, other.vectors, human.width))
+    found = floors(human, 3, 7)
+    assert found["mmd2"] == pytest.approx((np.mean(apart_by_tunes), np.std(apart_by_tunes)))
+    assert found["frechet"][0] > 1 and found["js_interval"][0] > 1e-4  # no set beside itself
 
 
 def test_equal_seeds_give_equal_figures(human: Human) -> None:
