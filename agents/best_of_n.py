@@ -21,7 +21,7 @@ from .learning import Report
 from .melody_lstm import MelodyLSTM
 from .policy import Policy, chances
 
-__all__ = ["BestOfN", "Drawn", "at_kl", "curve", "draws", "kl_bound", "pool"]
+__all__ = ["Best", "BestOfN", "Drawn", "at_kl", "curve", "draws", "kl_bound", "pool"]
 
 #: Melodies that are drawn at once: enough to fill a core, and some 50 MB at 64 steps.
 AT_ONCE = 2048
@@ -128,6 +128,32 @@ def pool(
     return returns
 
 
+class Best:
+    """The best of the first n draws in each of B episodes, of equals the first.
+
+    Attributes:
+        events: (B, T) the best melodies so far.
+        returns: (B,) their returns, -inf before there is one.
+    """
+
+    def __init__(self, n: int, size: int, steps: int) -> None:
+        """Start with no melody; draws from number n on are passed over."""
+        self.n = n
+        self.events, self.returns = np.zeros((size, steps), np.int64), np.full(size, -np.inf)
+
+    def hear(self, drawn: Drawn) -> None:
+        """Keep what is better of the draws that come next."""
+        few = np.flatnonzero(drawn.draw < self.n)
+        # Highest return last, of equals the first draw last: it is the one that stays.
+        order = few[np.lexsort((-drawn.draw[few], drawn.returns[few]))]
+        winner = np.full(len(self.returns), -1)
+        winner[drawn.episode[order]] = order
+        met = np.flatnonzero(winner >= 0)
+        better = met[drawn.returns[winner[met]] > self.returns[met]]
+        self.returns[better] = drawn.returns[winner[better]]
+        self.events[better] = drawn.made.events[winner[better]]
+
+
 class BestOfN:
     """A policy that draws n melodies of another at the start and plays the best of them.
 
@@ -159,20 +185,12 @@ class BestOfN:
 
     def plan(self, episodes: Episodes) -> tuple[Ints, Floats]:
         """Return the best events (B, T) and their returns (B,)."""
-        size, steps = episodes.masks.shape
-        best, events = np.full(size, -np.inf), np.zeros((size, steps), np.int64)
+        best = Best(self.n, *episodes.masks.shape)
         for drawn in draws(
             self.policy, self.task, self.reward, episodes, self.n, self.seed, **self.how
         ):
-            # Highest return last, of equals the first draw last: it is the one that stays.
-            order = np.lexsort((-drawn.draw, drawn.returns))
-            winner = np.full(size, -1)
-            winner[drawn.episode[order]] = order
-            met = np.flatnonzero(winner >= 0)
-            better = met[drawn.returns[winner[met]] > best[met]]
-            best[better] = drawn.returns[winner[better]]
-            events[better] = drawn.made.events[winner[better]]
-        return events, best
+            best.hear(drawn)
+        return best.events, best.returns
 
     def initial_state(self, episodes: Episodes) -> tuple[Tensor, int]:
         """Draw and choose; return the events (B, T) to play and the step."""

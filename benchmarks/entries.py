@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from musicgym.agents import heuristics
 from musicgym.agents.acmg import ACMG, ACMGConfig
@@ -51,8 +54,10 @@ SIZES = {"acmg_a2c": 16, "acmg_ppo_free": 32}
 ENTRIES = (
     *SIMPLE, "markov", "melody_lstm", "best_of_64", *LEARNED, "soft_optimum", "optimum",
 )  # fmt: skip
+#: Baselines that not every reward has.
+PLANNERS = ("soft_optimum", "optimum")
 #: The rows that any agent stands beside.
-BASELINES = (*SIMPLE, "markov", "melody_lstm", "soft_optimum", "optimum")
+BASELINES = (*SIMPLE, "markov", "melody_lstm", *PLANNERS)
 #: The KL to its own prior, in nats a step, at which the soft optimum is taken, and the episodes
 #: over which its price is found.
 SOFT_KL, SOFT_EPISODES = 0.12, 32
@@ -74,6 +79,38 @@ class Entry(NamedTuple):
     sampling: Sampling = Sampling()
     facts: dict[str, Any] = {}  # noqa: RUF012 (never changed)
     kl_bound: float | None = None
+
+
+class Own:
+    """A user's own policy, with a plain word where it is none or gives no logits."""
+
+    def __init__(self, name: str, policy: Any, n_events: int) -> None:
+        """Keep the policy."""
+        if not callable(policy) or not hasattr(policy, "initial_state"):
+            raise ValueError(
+                f"entry: {name} returned {policy!r}, which is no policy: it has not both "
+                f"initial_state(episodes) and __call__(observation, state)."
+            )
+        self.name, self.policy, self.n_events = name, policy, n_events
+
+    def initial_state(self, episodes: Episodes) -> Any:
+        """Return the policy's state at the start."""
+        return self.policy.initial_state(episodes)
+
+    def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return the policy's logits (B, A) and its next state."""
+        said = self.policy(observation, state)
+        if not isinstance(said, tuple) or len(said) != 2:
+            raise ValueError(f"entry: {self.name} gave {type(said).__name__}, not logits, state.")
+        logits, wanted = said[0], (len(observation), self.n_events)
+        if not isinstance(logits, Tensor) or not logits.is_floating_point():
+            raise ValueError(f"entry: the logits of {self.name} are no tensor of floats.")
+        if logits.shape != wanted:
+            raise ValueError(
+                f"entry: {self.name} gave logits {tuple(logits.shape)}, not {wanted}, a row a "
+                f"melody and a column an event."
+            )
+        return said
 
 
 @dataclass(frozen=True)
@@ -108,7 +145,12 @@ class Workshop:
     def check(self, name: str) -> None:
         """Raise a ValueError where there is no such entry, before anything is trained."""
         base, _, heat = name.partition("@")
-        known = base in ENTRIES or re.fullmatch(r"best_of_\d{1,6}", base)
+        search = re.fullmatch(r"best_of_(\d{1,6})", base)
+        if search and not int(search[1]):
+            raise ValueError(f"entry: the N of {name!r} is not 1 or more.")
+        if search and heat:
+            raise ValueError(f"entry: {name!r}: best of N draws at temperature 1 only.")
+        known = base in ENTRIES or search
         if not (known or ":" in base or base.endswith(".safetensors")):
             raise ValueError(
                 f"entry: {name!r} is none{closest(base, ENTRIES)}; there are {', '.join(ENTRIES)}, "
@@ -147,14 +189,22 @@ class Workshop:
         agent, path = obtain(config, self.corpus, self.stage, device=self.device)
         return self._of(agent, path)
 
-    def content(self, name: str, seed: int) -> str | None:
-        """Return what fixes an entry beside its name and seed, without making it."""
+    def content(self, name: str, seed: int) -> str:
+        """Return what fixes an entry beside its name and seed, without making it.
+
+        Of a user's own policy that is the file of its factory, not what this imports.
+        """
         base = name.partition("@")[0]
         if base in LEARNED:
             return self.content_of(self._config(base, seed))
+        parts, source = [self.corpus.fingerprint], None
         if base.endswith(".safetensors"):
-            return hashlib.sha256(Path(base).read_bytes()).hexdigest()[:16]
-        return None
+            source = base
+        elif ":" in base:
+            source = getattr(inspect.getmodule(_own(base)), "__file__", None)
+        if source:
+            parts.append(hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16])
+        return "-".join(parts)
 
     def content_of(self, config: ACMGConfig) -> str:
         """Return what fixes the agent of a configuration: its name in the library."""
@@ -171,7 +221,7 @@ class Workshop:
         if found := re.fullmatch(r"best_of_(\d{1,6})", name):
             n = int(found[1])
             return Entry(
-                name, BestOfN(self.prior, task, reward, n, seed),
+                name, BestOfN(self.prior, task, reward, n, seed, device=self.device),
                 facts={"samples": n}, kl_bound=kl_bound(n, task.steps),
             )  # fmt: skip
         if name == "optimum":
@@ -185,7 +235,7 @@ class Workshop:
             return self.trained(self._config(name, seed))
         if name.endswith(".safetensors"):
             return self._of(ACMG.load(Path(name), self.device), Path(name))
-        return Entry(name, _own(name)(task))
+        return Entry(name, Own(name, _own(name)(task), task.n_events))
 
     def _config(self, name: str, seed: int) -> ACMGConfig:
         task, usual = self.task, ACMGConfig()
@@ -242,4 +292,6 @@ def _own(name: str) -> Callable[..., Policy]:
         raise ValueError(
             f"entry: {name!r} cannot be loaded: {error}. Is its folder on PYTHONPATH?"
         ) from error
+    if not callable(made):
+        raise ValueError(f"entry: {name!r} is {made!r}, no function of a task.")
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from musicgym.agents.best_of_n import curve, draws, kl_bound
+from musicgym.agents.best_of_n import Best, curve, draws, kl_bound
 from musicgym.agents.exact_planner import NotFiniteMemory, plan
 from musicgym.agents.kl_control import entropy, kl_divergence
 from musicgym.agents.library import Stage
@@ -29,7 +30,7 @@ from musicgym.replay import begin, episodes_of, pay
 
 from .audit.corruptions import random_rhythm, shuffle_pitches
 from .diversity import diversity, human_diversity
-from .entries import BASELINES, Entry, Workshop
+from .entries import BASELINES, PLANNERS, Entry, Workshop
 from .likeness import Human, floors, likeness
 from .metrics import measure
 from .metrics.acmg import pitch_class_shares
@@ -209,30 +210,34 @@ class Evaluation:
         """Return the records of best-of-N of the prior for N = 1, 2, 4 ... `largest`.
 
         All share one pool of draws. ``return_curve`` is the unbiased mean over all of the pool;
-        ``return`` is that of the melodies that the other figures are taken on.
+        ``return`` is that of the melodies that the other figures are taken on. A folder keeps the
+        rows that it has when a larger N is asked for.
         """
-        sizes = [2**i for i in range(1, largest.bit_length())]
-        names, content = {n: f"best_of_{n}" for n in sizes}, f"pool of {largest}"
-        held = [self._held(folder, names[n], seed, content) for n in sizes]
-        if all(held):
-            return [record for record in held if record is not None]
+        sizes = search_sizes(largest)
+        names = {n: f"best_of_{n}" for n in sizes}
+        content = f"{self.workshop.corpus.fingerprint}-pool"
+        held = {n: self._held(folder, names[n], seed, content) for n in sizes}
+        if all(held.values()):
+            return [record for record in held.values() if record is not None]
         started = time.perf_counter()
         scene, task = self.scene(seed), self.task
         returns = np.empty((self.count, largest))
-        events = np.empty((self.count, largest, task.task.steps), np.uint8)
+        best = {n: Best(n, self.count, task.task.steps) for n in sizes}
         for drawn in draws(
-            self.workshop.prior, task.task, task.reward, scene.episodes, largest, seed
-        ):
+            self.workshop.prior, task.task, task.reward, scene.episodes, largest, seed,
+            device=self.workshop.device,
+        ):  # fmt: skip
             returns[drawn.episode, drawn.draw] = drawn.returns
-            events[drawn.episode, drawn.draw] = drawn.made.events
+            for some in best.values():
+                some.hear(drawn)
             drawn_more(len(drawn.draw) / self.count)
         unbiased = curve(returns)
         records = []
         for n in sizes:
-            best = returns[:, :n].argmax(1)
-            figures = self.figures(
-                scene, events[np.arange(self.count), best].astype(np.int64), seed
-            )
+            if kept := held[n]:
+                records.append(kept)
+                continue
+            figures = self.figures(scene, best[n].events, seed)
             bound = kl_bound(n, task.task.steps)
             figures["kl"] = _one(bound, self.count)
             figures["return_curve"] = _one(unbiased[n], self.count)
@@ -259,7 +264,8 @@ class Evaluation:
         found = {"return": over(returns)}
         if scene.optimum is not None:
             found["optimum"] = over(scene.optimum)
-            share = float(returns.mean() / scene.optimum.mean())
+            most = scene.optimum.mean()  # a share of nothing, or of a loss, says nothing
+            share = returns.mean() / most if most > 1e-9 else float("nan")
             found["share_of_optimum"] = _one(share, len(returns))
         for k, term in enumerate(reward.terms):
             found[f"return_{term.name}"] = over(raw[:, k] * term.weight)
@@ -279,9 +285,10 @@ class Evaluation:
         if entry.kl_bound is not None:
             return {"kl": _one(entry.kl_bound, count)}
         assert rollout.logits is not None
-        heat = entry.sampling.temperature
-        logits = rollout.logits.float() / max(heat, 1e-3)
-        seen = rollout.observation
+        seen, logits = (x.to(_device(prior)) for x in (rollout.observation, rollout.logits))
+        if not (logits.max(-1).values.abs() < 1e8).all():
+            raise ValueError(f"entry: {entry.name} gave logits that are no finite numbers.")
+        logits = logits.float().clamp(min=-1e9) / max(entry.sampling.temperature, 1e-3)
         base = masked(prior.whole(seen), seen, ringing_column(self.task.task))
         return {
             "kl": over(kl_divergence(logits, base).mean(1).cpu().double().numpy()),
@@ -332,16 +339,32 @@ def grade_all(
     wanted = list(dict.fromkeys([*(BASELINES if baselines else ()), *names]))
     for name in wanted:
         graded.workshop.check(name)
+    pooled = {f"best_of_{n}" for n in search_sizes(best_of)}  # these have rows of their own
+    wanted = [name for name in wanted if name not in pooled]
+    titles = [HUMAN, *map(graded.workshop.title, wanted)]
+    for title in titles:
+        if titles.count(title) > 1:
+            raise ValueError(f"entry: two rows would be called {title!r}; rename one of the files.")
     records = [graded.human_record(folder)]
     turns = [(name, seed) for seed in range(1, seeds + 1) for name in wanted]
     with tqdm(turns, "evaluate", unit="entry", dynamic_ncols=True, leave=False) as bar:
         for name, seed in bar:
             bar.set_postfix_str(f"{name}, seed {seed}")
-            records.append(graded.grade(name, seed, folder))
+            try:
+                records.append(graded.grade(name, seed, folder))
+            except ValueError as error:
+                if name in names or name not in PLANNERS:
+                    raise
+                bar.write(f"{name} is left out. {error}", file=sys.stderr)
     for seed in range(1, seeds + 1) if best_of else ():
         with tqdm(total=best_of, desc="best of N", unit="draw", leave=False) as bar:
             records += graded.best_of(best_of, seed, folder, bar.update)
     return records
+
+
+def search_sizes(largest: int) -> list[int]:
+    """Return the N of the rows of best-of-N: 2, 4, 8 ... `largest`."""
+    return [2**i for i in range(1, largest.bit_length())]
 
 
 def first_seed(seed: int) -> int:
@@ -376,4 +399,7 @@ def _one(value: float, count: int) -> Measured:
 
 
 def _device(policy: Any) -> Any:
-    return next(policy.parameters()).device if isinstance(policy, nn.Module) else "cpu"
+    """Return where a policy is: where its weights are, or those of the policy inside it."""
+    inner = getattr(policy, "policy", policy)
+    weight = next(inner.parameters(), None) if isinstance(inner, nn.Module) else None
+    return "cpu" if weight is None else weight.device

@@ -100,19 +100,30 @@ def read_records(folder: Path) -> list[Record]:
     """Return the records of a folder, by entry and seed; other JSON files are passed over.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, they are of several tasks, or two are of one entry and seed.
     """
-    found = []
+    found: dict[tuple[str, int], tuple[Record, Path]] = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            found.append(Record.read(path))
+            record = Record.read(path)
         except ValueError:
             continue
+        held, other = found.setdefault((record.entry, record.seed), (record, path))
+        if other != path:
+            raise ValueError(
+                f"records: {other.name} and {path.name} in {folder} are both of {record.entry}, "
+                f"seed {record.seed}; keep one of them."
+            )
+        first, _ = next(iter(found.values()))
+        if first.task != held.task:
+            raise ValueError(
+                f"records: {folder} has records of several tasks; keep one folder a task."
+            )
     if not found:
         raise ValueError(
             f"records: {folder} has none; write some with `musicgym evaluate ... --out {folder}`."
         )
-    return sorted(found, key=lambda r: (r.entry, r.seed))
+    return [found[place][0] for place in sorted(found)]
 
 
 def _plain(value: Any) -> Any:

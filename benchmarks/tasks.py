@@ -20,6 +20,9 @@ from musicgym.vector_env import MelodyComposeVectorEnv
 
 __all__ = ["BenchmarkTask", "as_melodies", "corpus_windows", "read_task"]
 
+#: What is never learned from.
+HELD_OUT = ("test", "validation")
+
 
 @dataclass(frozen=True)
 class BenchmarkTask:
@@ -51,8 +54,11 @@ class BenchmarkTask:
 
     def __post_init__(self) -> None:
         """Check what can be checked without the corpus."""
-        object.__setattr__(self, "pitch_range", tuple(self.pitch_range))
-        self.plain("random")
+        if self.split not in HELD_OUT:
+            raise ValueError(f"split: {self.split!r} is not one of {', '.join(HELD_OUT)}.")
+        if not isinstance(self.corpus, str):
+            raise ValueError(f"corpus: {self.corpus!r} is not a corpus's name.")
+        object.__setattr__(self, "pitch_range", self.plain("random").pitch_range)
         load(self.rewards, steps=1)
 
     @property

@@ -23,10 +23,10 @@ from musicgym.agents.configs import (
 )
 from musicgym.agents.rollout import play
 from musicgym.benchmarks import entries
-from musicgym.benchmarks.entries import ENTRIES, SIMPLE, Workshop
+from musicgym.benchmarks.entries import BASELINES, ENTRIES, PLANNERS, SIMPLE, Workshop
 from musicgym.benchmarks.evaluate import Evaluation, first_seed, grade_all, pieces_of
 from musicgym.benchmarks.metrics.pieces import Pieces
-from musicgym.benchmarks.records import HUMAN
+from musicgym.benchmarks.records import HUMAN, read_records
 from musicgym.benchmarks.tasks import BenchmarkTask
 from musicgym.corpus import dataset
 
@@ -98,6 +98,38 @@ def test_best_of_n_shares_one_pool_and_rises_with_n(graded: Evaluation) -> None:
     assert found[-1] == pytest.approx(curve[-1])  # all of the pool: nothing is left to average
     assert found[-1] > graded.grade("melody_lstm").value("return")
     assert records[0].value("kl") == pytest.approx((math.log(2) - 0.5) / 8)
+    # The pool's rows are those of the entry that draws for itself.
+    assert str(graded.grade("best_of_4").figures["return"]) == str(records[1].figures["return"])
+    assert graded.grade("best_of_4").value("mmd2") == records[1].value("mmd2")
+
+
+def test_a_larger_pool_adds_to_the_rows_that_a_folder_has(
+    graded: Evaluation, tmp_path: Path
+) -> None:
+    small = graded.best_of(4, 1, tmp_path)
+    large = graded.best_of(8, 1, tmp_path)
+    assert [r.entry for r in large] == ["best_of_2", "best_of_4", "best_of_8"]
+    assert large[1].value("return_curve") == pytest.approx(small[1].value("return_curve"))
+    assert len(read_records(tmp_path)) == 3
+
+
+def test_a_named_search_that_the_pool_has_is_one_row(graded: Evaluation) -> None:
+    made = grade_all(graded, ["best_of_4", "best_of_3"], 1, 4, baselines=False)
+    assert [r.entry for r in made] == [HUMAN, "best_of_3", "best_of_2", "best_of_4"]
+
+
+def test_two_rows_of_one_name_are_refused(graded: Evaluation, tmp_path: Path) -> None:
+    names = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        names.append(str(tmp_path / folder / "mine.safetensors"))
+        Path(names[-1]).touch()
+    with pytest.raises(ValueError, match="two rows would be called 'mine'"):
+        grade_all(graded, names, baselines=False)
+    human = tmp_path / f"{HUMAN}.safetensors"
+    human.touch()
+    with pytest.raises(ValueError, match="two rows"):
+        grade_all(graded, [str(human)], baselines=False)
 
 
 def test_the_human_row_is_paid_by_the_same_rules_and_carries_the_floors(
@@ -156,15 +188,73 @@ def test_a_policy_of_the_users_own_is_an_entry(
     monkeypatch.syspath_prepend(tmp_path)
     own = graded.grade("my_agent:make")
     assert own.value("return") == graded.grade("held_tonic").value("return")
+    before = graded.workshop.content("my_agent:make", 1)
+    with (tmp_path / "my_agent.py").open("a") as file:
+        file.write("# changed\n")
+    assert graded.workshop.content("my_agent:make", 1) != before  # no old record stands for it
     sys.modules.pop("my_agent")
     with pytest.raises(ValueError, match="cannot be loaded"):
         graded.grade("my_agent:other")
 
 
+class Odd:
+    """A user's policy that answers as it is told."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def initial_state(self, episodes: Any) -> None:
+        return None
+
+    def __call__(self, observation: Any, state: Any) -> Any:
+        return self.answer(len(observation), TASK.task.n_events)
+
+
+ODD: dict[str, Any] = {
+    "no finite numbers": lambda b, a: (torch.full((b, a), math.nan), None),
+    "not logits, state": lambda b, a: torch.zeros(b, a),
+    "no tensor of floats": lambda b, a: (np.zeros((b, a)), None),
+    r"\(12, 37\), not \(12, 38\)": lambda b, a: (torch.zeros(b, a - 1), None),
+}
+
+
+@pytest.mark.parametrize("said", ODD)
+def test_a_policy_that_gives_no_logits_is_refused_with_what_it_gave(
+    graded: Evaluation, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "odd", lambda task: Odd(ODD[said]), raising=False)
+    with pytest.raises(ValueError, match=said):
+        graded.grade(f"{__name__}:odd")
+
+
+@pytest.mark.parametrize(("made", "said"), [(3, "no function"), (lambda task: None, "no policy")])
+def test_what_makes_no_policy_is_refused(
+    graded: Evaluation, made: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "odd", made, raising=False)
+    with pytest.raises(ValueError, match=said):
+        graded.grade(f"{__name__}:odd")
+
+
+def test_a_policy_may_rule_events_out_by_minus_infinity(
+    graded: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rests_or_one_note(size: int, n_events: int) -> Any:
+        logits = torch.full((size, n_events), -math.inf)
+        logits[:, 1:3] = 0
+        return logits, None
+
+    odd = lambda task: Odd(rests_or_one_note)  # noqa: E731
+    monkeypatch.setattr(sys.modules[__name__], "odd", odd, raising=False)
+    record = graded.grade(f"{__name__}:odd")
+    assert record.value("entropy") == pytest.approx(math.log(2)) and record.value("kl") > 0
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [("acmg_pop", "did you mean 'acmg_ppo'"), ("markov@hot", "temperature"),
-     ("none.safetensors", "no file"), ("best_of_0", "1 or more"), ("", "there are")],
+     ("none.safetensors", "no file"), ("best_of_0", "1 or more"),
+     ("best_of_8@0.5", "temperature 1 only"), ("", "there are")],
 )  # fmt: skip
 def test_a_mistyped_entry_is_refused_with_what_there_is(
     graded: Evaluation, name: str, said: str
@@ -217,6 +307,30 @@ def test_a_reward_without_an_exact_optimum_has_no_share(graded: Evaluation) -> N
     assert math.isnan(record.value("share_of_optimum"))
     assert record.value("return_unique_extremes") != 0
     assert asdict(task)["rewards"] == spec
+
+
+@pytest.mark.parametrize(
+    ("rewards", "left"),
+    [({"preset": "balanced", "unique_extremes": 1.0}, set(PLANNERS)),
+     ({"octave_leap": 1.0}, {"soft_optimum"})],  # its optimum is too near the prior
+    ids=["no optimum", "optimum near the prior"],
+)  # fmt: skip
+def test_a_planner_that_a_reward_has_not_is_left_out_unless_it_is_asked_for(
+    graded: Evaluation, rewards: Any, left: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Evaluation(Workshop(replace(TASK, rewards=rewards), corpus(), silent), 4, splits=2)
+    made = grade_all(other, [])
+    assert {r.entry for r in made} == {HUMAN, *BASELINES} - left
+    assert all(f"{name} is left out" in capsys.readouterr().err for name in sorted(left)[:1])
+    with pytest.raises(ValueError, match="excessive|whole|prior"):
+        grade_all(other, ["soft_optimum"], baselines=False)
+
+
+def test_a_share_of_an_optimum_of_nothing_is_undefined(graded: Evaluation) -> None:
+    task = replace(TASK, rewards={"chord_tone": 0.0})
+    record = Evaluation(Workshop(task, corpus(), silent), COUNT, splits=2).grade("uniform_random")
+    assert record.value("optimum") == 0
+    assert math.isnan(record.value("share_of_optimum"))
 
 
 def test_logits_stay_off_the_graph(graded: Evaluation) -> None:

@@ -60,6 +60,21 @@ def test_a_folder_is_read_by_entry_and_seed_and_other_files_are_passed_over(tmp_
     assert [(r.entry, r.seed) for r in read_records(tmp_path)] == [("a", 1), ("b", 1), ("b", 2)]
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"count": 5}, "both of held_tonic, seed 1"),
+     ({"seed": 2, "task": asdict(BenchmarkTask("balanced"))}, "several tasks")],
+    ids=["count", "task"],
+)  # fmt: skip
+def test_records_that_no_mean_may_be_taken_of_are_refused(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    record().write(tmp_path)
+    record(**change).write(tmp_path)
+    with pytest.raises(ValueError, match=said):
+        read_records(tmp_path)
+
+
 def test_a_folder_without_records_says_how_to_get_some(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="musicgym evaluate"):
         read_records(tmp_path)
@@ -98,7 +113,9 @@ def test_the_name_of_a_task_says_what_is_not_as_usual() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [("acgm", "did you mean 'acmg'"), ('{"bar": 4}', "did you mean 'bars'"), ("{", "not JSON"),
-     ('{"meter": "5/4"}', "meter"), ('{"bars": 0}', "bars"), ("[1].json", "No such file")],
+     ('{"meter": "5/4"}', "meter"), ('{"split": "train"}', "split.*test, validation"),
+     ('{"corpus": 5}', "corpus"), ('{"pitch_range": 3}', "pitch_range"), ('{"bars": 0}', "bars"),
+     ("[1].json", "No such file")],
 )  # fmt: skip
 def test_a_mistyped_task_is_refused_with_what_is_allowed(text: str, said: str) -> None:
     with pytest.raises((ValueError, OSError), match=said):
