@@ -129,8 +129,10 @@ def records(part: str, settings: Settings, stage: Stage) -> list[Record]:
                 content = f"pretraining seed {seed}"
             made = partial(_made, graded, name, config)
             found.append(graded.grade_entry(name, made, content, seed, folder))
+    with tqdm(total=settings.best_of, desc=f"papers: {part}, best of N", unit="draw") as bar:
+        found += graded.best_of(settings.best_of, 1, folder, bar.update)
     if part == "balanced":
-        found += graded.best_of(settings.best_of, 1, folder) + graded.planted(folder)
+        found += graded.planted(folder)
     return found
 
 

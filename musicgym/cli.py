@@ -332,7 +332,7 @@ class Evaluate:
         bars: bars of a melody.
         seeds: how many seeds: of the training where an agent is trained, of the episodes always.
         count: melodies a seed.
-        best_of: draws of the best-of-N rows, up to this N (a power of two); 0 leaves them out.
+        best_of: draws of the best-of-N curve, up to this N (a power of two); 0 leaves it out.
         baselines: the simple policies, the prior and the exact optimum stand in the table too.
         every: print every metric.
         out: folder for a record of each row; what is there is not made again.
@@ -349,7 +349,7 @@ class Evaluate:
     bars: int = 8
     seeds: int = 1
     count: int = 300
-    best_of: int = 64
+    best_of: int = 1024
     baselines: bool = True
     every: bool = False
     out: Path | None = None
@@ -369,12 +369,14 @@ class Evaluate:
         records = grade_all(graded, self.agents, self.seeds, self.best_of, self.baselines, self.out)
         systems = tables.rows(records)
         figures = tables.every(systems) if self.every else tables.FRONT
-        print(tables.columns(systems, figures))
+        print(tables.columns(tables.shown(systems), figures))
         print("", *tables.notes(systems), sep="\n")
         if self.out:
             print(f"\n{len(records)} records in {self.out}; see them: musicgym tradeoff {self.out}")
         if self.markdown:
-            text = "\n".join([tables.markdown(systems, figures), "", *tables.notes(systems), ""])
+            text = "\n".join(
+                [tables.markdown(tables.shown(systems), figures), "", *tables.notes(systems), ""]
+            )
             self.markdown.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self.markdown, text.encode())
 
@@ -402,7 +404,7 @@ class Tradeoff:
         drawn = tradeoff.picture(systems)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, drawn)
-        print(tables.columns(systems, ("share_of_optimum", "kl", "mmd2")))
+        print(tables.columns(tables.shown(systems), ("share_of_optimum", "kl", "mmd2")))
         print("", *tables.notes(systems), path, sep="\n")
 
 
