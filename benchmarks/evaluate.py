@@ -164,20 +164,24 @@ class Evaluation:
         return self._kept(record, folder)
 
     def human_record(self, folder: Path | None = None) -> Record:
-        """Return the human row: every window of the split, paid by the same rules."""
+        """Return the human row: windows of the split, paid by the same rules.
+
+        There are as many in major as in minor, as systems play, see `Human.even`.
+        """
         started = time.perf_counter()
-        plain = self.task.task
-        cut = corpus_windows(self.workshop.corpus, self.task.split, plain)
-        content = self.workshop.corpus.fingerprint
-        if held := self._held(folder, HUMAN, 0, content, len(cut.events)):
+        plain, places = self.task.task, self.human.even()
+        content = f"{self.workshop.corpus.fingerprint}, even modes"
+        if held := self._held(folder, HUMAN, 0, content, len(places)):
             return held
-        scene = self._scene(episodes_of(cut, plain), plain.steps_per_beat)
-        figures = self.figures(scene, cut.events.astype(np.int64), 0, human=True)
+        cut = corpus_windows(self.workshop.corpus, self.task.split, plain)
+        episodes = Episodes(*(part[places] for part in episodes_of(cut, plain)))
+        scene = self._scene(episodes, plain.steps_per_beat)
+        figures = self.figures(scene, cut.events[places].astype(np.int64), 0, human=True)
         for name, (mean, deviation) in floors(self.human, self.splits).items():
             figures[name] = Measured(mean, self.splits, self.splits)
             figures[f"{name}_deviation"] = Measured(deviation, self.splits, self.splits)
         record = Record(
-            asdict(self.task), HUMAN, 0, len(cut.events), figures, {"content": content},
+            asdict(self.task), HUMAN, 0, len(places), figures, {"content": content},
             self._made(started),
         )  # fmt: skip
         return self._kept(record, folder)

@@ -144,6 +144,19 @@ class Human:
             reference=_lines(corpus, split),
         )
 
+    def even(self) -> Ints:
+        """Return the places of reference windows, as many in major as in minor, tune by tune.
+
+        Systems play both modes evenly, so this is the human row beside them. All windows where the
+        reference has one mode only.
+        """
+        order = by_turns(self.sample, np.random.default_rng(0))
+        least = min(self.sample.counts)
+        if not least:
+            return np.sort(order)
+        minor = self.sample.minor[order]
+        return np.sort(np.concatenate([order[minor == mode][:least] for mode in (False, True)]))
+
     def read(self, pieces: Pieces) -> Sample:
         """Return melodies as numbers; each belongs to the tune whose chords it was played over."""
         found = features(pieces)

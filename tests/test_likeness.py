@@ -371,3 +371,19 @@ def test_a_reward_of_one_mode_is_compared_in_that_mode(human: Human) -> None:
     counts = equal_counts(human.read(major), human.sample)
     assert counts == (human.sample.counts[0], 0)
     assert floors(human, 2, counts=counts)["mmd2"][0] < 0.5
+
+
+def test_the_human_row_has_as_many_of_each_mode_one_of_each_tune_before_a_second(
+    human: Human,
+) -> None:
+    places = human.even()
+    minor, tunes = human.sample.minor[places], human.sample.tunes[places]
+    assert len(set(places.tolist())) == len(places)
+    assert minor.sum() == (~minor).sum() == min(human.sample.counts)
+    for mode in (False, True):
+        held = np.bincount(tunes[minor == mode])
+        there = np.bincount(human.sample.tunes[human.sample.minor == mode], minlength=len(held))
+        room = held[there[: len(held)] > held]  # tunes with windows to spare
+        assert held.max() - room.min(initial=held.max()) <= 1
+    one_mode = replace(human, sample=human.sample.at(np.flatnonzero(~human.sample.minor)))
+    assert len(one_mode.even()) == human.sample.counts[0]
