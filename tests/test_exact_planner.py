@@ -55,6 +55,24 @@ class Clipped(Rule):
         return np.minimum(m.run_length, 3) * where(m.extra_before, -0.2, 0.1) + 0.01 * m.beat
 
 
+@dataclass(frozen=True)
+class Branching(Rule):
+    """A user's rule that goes another way at the last step, and runs on a batch all the same."""
+
+    def __call__(self, m: Moment) -> Any:
+        if np.all(m.last_step):
+            return where(m.interval == 7, 1.0, 0.0)
+        return 0.1 * m.struck
+
+
+@dataclass(frozen=True)
+class HandedOn(Branching):
+    """A user's rule that leaves its moment to another text."""
+
+    def __call__(self, m: Moment) -> Any:
+        return np.minimum(super().__call__(m), 0.5)
+
+
 SPECS: list[Any] = [
     *PRESETS,
     {"preset": "acmg", "non_chord_tone": {"reading": "formula"}},
@@ -66,6 +84,7 @@ SPECS: list[Any] = [
     {"repetition": {"max_run": 4, "weight": 2.5}, "chord_tone": {"rest": -0.3}},
     {f"{__name__}:Ramp": 1.0, "octave_leap": 0.5},
     {f"{__name__}:Clipped": 1.0, "pitch_range": {}},
+    {f"{__name__}:Branching": 1.0},
 ]
 
 
@@ -322,6 +341,8 @@ def test_only_what_the_reward_depends_on_is_told_apart() -> None:
     assert columns({"scoring": "literal", "octave_leap": 1.0}) == {"event", "ringing"}
     assert columns({f"{__name__}:Clipped": 1.0}) == {"pitch", "ringing", "run", "weak_extra"}
     assert fields_read(Clipped()) == {"run_length", "extra_before", "beat"}
+    assert fields_read(Branching()) == {"last_step", "interval", "struck"}
+    assert fields_read(HandedOn()) == set(Moment._fields)
 
 
 def test_tables_that_are_forgotten_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
