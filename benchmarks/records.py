@@ -82,6 +82,9 @@ class Record:
             if data.pop("format") != FORMAT:
                 raise ValueError("it has another format")
             figures = {name: _measured(*given) for name, given in data.pop("figures").items()}
+            for name, kind in (("task", dict), ("entry", str), ("seed", int), ("facts", dict)):
+                if not isinstance(data[name], kind):
+                    raise ValueError(f"{name} is {data[name]!r}")
             return Record(**data, figures=figures)
         except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"record: {path} is not one of ours ({error}).") from error

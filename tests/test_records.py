@@ -80,7 +80,12 @@ def test_a_folder_without_records_says_how_to_get_some(tmp_path: Path) -> None:
         read_records(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 2, "figures": {}}'])
+FOREIGN = (
+    '{"format": 1, "figures": {}, "facts": {}, "task": 5, "entry": "a", "seed": 1, "count": 1}'
+)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 2, "figures": {}}', FOREIGN])
 def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)
