@@ -37,6 +37,7 @@ Backup = Callable[["Table", Floats, int], Floats]
 NEVER = -1e100  # what an event pays that is no event here
 DRAWS = np.arange(12)  # every size of a chord divides 12, so these stand for all draws
 KEPT_BYTES = 300_000_000
+LARGE_GRID = 4096  # states of a grid above which it pays to find those that can be reached
 
 
 class NotFiniteMemory(ValueError):
@@ -96,7 +97,13 @@ class Model:
         self.place = needs.place
         self.axes = {n: values for n, values in axes(c).items() if n in needs.columns}
         self.shape = tuple(map(len, self.axes.values()))
-        self.states = int(np.prod(self.shape))
+        #: the places of the grid that are told apart, and the number of each place among them
+        self.kept: Any = slice(None)
+        self.number = np.arange(int(np.prod(self.shape)))
+        if self.number.size > LARGE_GRID:
+            self.kept = self._reachable()
+            self.number[self.kept] = np.arange(len(self.kept))
+        self.states = len(self.number[self.kept])
         self._find_medians("median" in needs.columns, known)
         self._tables: OrderedDict[Any, Table] = OrderedDict()
 
@@ -136,6 +143,27 @@ class Model:
             self.drift.append(drift / chance.shape[-1])
             self.medians.append([tuple(np.flatnonzero(row).tolist()) for row in can])
 
+    def _reachable(self) -> Ints:
+        """Return the places of the grid that events lead to from where the episodes stand."""
+        one = {}  # a step and an episode of each distinct place
+        for u in range(self.size):
+            fixed = (int(getattr(self.state, name)[u]) for name in ("row", "tonic", "mode"))
+            row, tonic, mode = fixed
+            for t in range(self.start, self.c.steps):
+                one[self.place(t, row, tonic, mode)] = t, u
+        met = np.zeros(self.number.size, np.bool_)
+        met[self._places(self.state)] = True
+        new = np.flatnonzero(met)
+        while len(new):
+            places = np.unravel_index(new, self.shape)
+            columns = {n: v[i] for (n, v), i in zip(self.axes.items(), places, strict=True)}
+            after = np.zeros_like(met)
+            for t, u in one.values():
+                after[self.follow(t, np.array(u), columns, 1)[1]] = True
+            new = np.flatnonzero(after & ~met)
+            met |= after
+        return np.flatnonzero(met)
+
     @property
     def drawn(self) -> npt.NDArray[np.bool_]:
         """Whether draws to come matter in each distinct episode (U,)."""
@@ -157,29 +185,27 @@ class Model:
             name: np.expand_dims(values, tuple(j for j in range(len(grid) + 1) if j != i + 1))
             for i, (name, values) in enumerate(columns.items())
         }  # each on an axis of its own
-        reward, to = self.follow(t, np.array(u), apart, np.arange(len(tones)), len(grid))
-        whole = (self.c.n_events, *grid)
-        table = Table(
-            np.ascontiguousarray(np.broadcast_to(reward, (len(reward), *whole))).reshape(
-                len(reward), self.c.n_events, -1
-            ),
-            np.ascontiguousarray(np.broadcast_to(to, whole)).reshape(self.c.n_events, -1),
-        )
+        reward, to = self.follow(t, np.array(u), apart, len(grid))
+        whole, flat = (self.c.n_events, *grid), (self.c.n_events, len(tones), -1)
+        shape = len(reward), *flat
+        reward = np.broadcast_to(reward, (len(reward), *whole)).reshape(shape)[..., self.kept]
+        to = self.number[np.broadcast_to(to, whole).reshape(flat)[..., self.kept]]
+        to += np.arange(len(tones))[:, None] * self.states
+        table = Table(reward.reshape(*reward.shape[:2], -1), to.reshape(len(to), -1))
         self._tables[here] = table
         if len(self._tables) * (table.reward.nbytes + table.to.nbytes) > KEPT_BYTES:
             self._tables.popitem(last=False)
         return table
 
     def follow(
-        self, t: int, u: Ints, columns: Mapping[str, Any], tone: Ints, n_axes: int
+        self, t: int, u: Ints, columns: Mapping[str, Any], n_axes: int
     ) -> tuple[Floats, Ints]:
-        """Run the text: return rewards (R, E, ...) and the places (E, ...) of the states after.
+        """Run the text: return rewards (R, E, ...) and the grid's places (E, ...) after.
 
         Args:
             t: the step.
             u: distinct episodes.
             columns: of State, each with an axis of length 1 for the events in front.
-            tone: the places of the median tones among those that can be.
             n_axes: how many axes the columns have beside that of the events.
         """
         c, zero = self.c, np.zeros_like(u)
@@ -200,8 +226,7 @@ class Model:
                 if weight:
                     total = total + weight * value
             paid.append(np.where(valid, total, NEVER))
-        axis = tone if n_axes == 1 else tone.reshape(-1, *[1] * (n_axes - 1))
-        to: Any = axis
+        to: Any = np.zeros((1,) * (n_axes + 1), np.intp)
         for name, values in self.axes.items():
             place = np.zeros(int(values[-1]) + 1, np.intp)
             place[values.astype(np.intp)] = np.arange(len(values))
@@ -243,7 +268,7 @@ class Model:
                 keep(t, u, ahead)
                 values[u] = backup(self.table(t, u), ahead, t)
             report({"steps": self.c.steps - t})
-        at = self._places(self.state)
+        at = self.number[self._places(self.state)]
         found = np.stack([v[:, i] for v, i in zip(values, at, strict=True)])
         if not np.isfinite(found).all():
             raise ValueError("rewards: a rule pays what is no finite number.")
@@ -252,13 +277,13 @@ class Model:
     def observed(self, t: int) -> npt.NDArray[np.uint8]:
         """Return the compact observations (S', F) of the states at a step, for any one median."""
         grid = np.meshgrid(*self.axes.values(), indexing="ij")
-        columns = {name: values.ravel() for name, values in zip(self.axes, grid, strict=True)}
+        columns = {n: values.ravel()[self.kept] for n, values in zip(self.axes, grid, strict=True)}
         blank = rows(self.state, np.zeros(self.states, np.intp))
         state = blank._replace(step=np.full(self.states, t), **columns)
         return np.stack(observe(self.c, state), axis=-1).astype(np.uint8)
 
     def _places(self, state: State) -> Ints:
-        """Return the places of states (N,) among those that are told apart, without the median."""
+        """Return the places of states (N,) on the grid, without the median."""
         place = np.zeros(len(state.row), np.intp)
         for name, values in self.axes.items():
             place = place * len(values) + np.searchsorted(values, getattr(state, name))
@@ -284,7 +309,8 @@ class Model:
             self.medians[t - self.start][u].index(median) if self.drift[0] is not None else 0
             for u, median in zip(which.tolist(), columns["median"].tolist(), strict=True)
         ]
-        return self.follow(t, which, columns, np.array(tone, np.intp), 1)
+        reward, to = self.follow(t, which, columns, 1)
+        return reward, self.number[to] + np.array(tone, np.intp) * self.states
 
 
 def weights_of(

@@ -354,6 +354,27 @@ def test_tables_that_are_forgotten_are_made_again(monkeypatch: pytest.MonkeyPatc
     assert found.value.tolist() == expected.value.tolist()
 
 
+@pytest.mark.parametrize(
+    "spec", ["acmg_literal", "balanced", {"non_chord_tone": {"scope": "previous_weak"}}], ids=str
+)
+def test_states_that_no_melody_reaches_may_be_left_out(
+    spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    envs = vector_env(5, rewards=spec, progression="I V7 ii N.C.", key="random", chords_per_bar=2)
+    envs.reset(seed=0)
+    arguments = envs.task, envs.reward, envs.episodes()
+    monkeypatch.setattr(planning_tables, "LARGE_GRID", 10**9)
+    whole, expected = planning_tables.model_of(*arguments, read=("pitch",)), plan(*arguments)
+    monkeypatch.setattr(planning_tables, "LARGE_GRID", 0)
+    few, found = planning_tables.model_of(*arguments, read=("pitch",)), plan(*arguments)
+    assert few.states < whole.states
+    np.testing.assert_array_equal(found.value, expected.value)
+    np.testing.assert_array_equal(found.count, expected.count)
+    rollout = play(envs, ExactPlanner(*arguments[:2]), seed=0)
+    if envs.reward.readings.median != "random":
+        np.testing.assert_allclose(returns(envs, rollout), found.value, atol=1e-9)
+
+
 @dataclass(frozen=True)
 class Endless(Rule):
     """A rule that pays infinity for a rest."""
