@@ -201,7 +201,10 @@ DRAWN: dict[str, Any] = {
 def test_with_draws_to_come_the_value_is_the_mean_and_foresight_is_a_bound(scoring: str) -> None:
     spec = {**DRAWN, "scoring": scoring}
     envs = vector_env(400, rewards=spec, progression="I V7", chords_per_bar=2)
-    rollout = play(envs, ExactPlanner(envs.task, envs.reward), seed=5)
+    policy = ExactPlanner(envs.task, envs.reward)
+    rollout = play(envs, policy, seed=5)
+    logits, _ = policy(rollout.observation[:, 0], policy.initial_state(rollout.episodes))
+    assert set(logits.unique().tolist()) == {-1e9, 0.0}  # evenly among the optimal events
     found = plan(envs.task, envs.reward, rollout.episodes)
     bound = clairvoyant(envs.task, envs.reward, rollout.episodes)
     played = returns(envs, rollout)

@@ -71,7 +71,7 @@ DRAWN = {"median_line": {"median": "random", "reach": 1}, "octave_leap": {"reach
 @pytest.mark.parametrize("spec", ["acmg", DRAWN, {**DRAWN, "scoring": "literal"}], ids=str)
 def test_what_is_played_has_the_return_and_the_distance(spec: Any) -> None:
     size = 1500
-    envs = vector_env(size, rewards=spec, progression="I V7", bars=1, chords_per_bar=2, **NARROW)
+    envs = vector_env(size, rewards=spec, progression="I V7", bars=2, **NARROW)
     prior, beta = table(envs.task), 0.3
     policy = SoftPlanner(envs.task, envs.reward, prior, beta)
     rollout = play(envs, policy, seed=5)
@@ -87,7 +87,7 @@ def test_what_is_played_has_the_return_and_the_distance(spec: Any) -> None:
         kl += (mine.exp() * (mine - other)).sum(-1).numpy() / envs.task.steps
     for played, expected in ((returns(envs, rollout), found.returns), (kl, found.kl)):
         error = (played - expected).std() / math.sqrt(size)
-        assert abs((played - expected).mean()) < 4 * error < 0.1
+        assert abs((played - expected).mean()) < 4 * error < 0.12
     np.testing.assert_allclose(
         found.value, found.returns - beta * envs.task.steps * found.kl, atol=1e-9
     )
