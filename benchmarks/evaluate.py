@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from musicgym.agents.policy import masked, ringing_column
 from musicgym.agents.rollout import Rollout, play
 from musicgym.corpus.dataset import prepare
 from musicgym.dynamics import Episodes
+from musicgym.files import write_whole
 from musicgym.replay import begin, episodes_of, pay
 
 from .audit.corruptions import random_rhythm, shuffle_pitches
@@ -155,13 +157,10 @@ class Evaluation:
             self.envs, entry.policy, first_seed(seed), entry.sampling,
             device=_device(entry.policy), keep=True,
         )  # fmt: skip
-        figures = self.figures(scene, rollout.events.cpu().numpy(), seed)
-        figures |= self._divergence(entry, rollout, self.workshop.prior)
-        facts = {**entry.facts, "content": content}
-        record = Record(
-            asdict(self.task), name, seed, self.count, figures, facts, self._made(started)
-        )
-        return self._kept(record, folder)
+        return self._record(
+            name, seed, scene, rollout.events.cpu().numpy(), {**entry.facts, "content": content},
+            started, folder, self._divergence(entry, rollout, self.workshop.prior),
+        )  # fmt: skip
 
     def human_record(self, folder: Path | None = None) -> Record:
         """Return the human row: windows of the split, paid by the same rules.
@@ -176,15 +175,13 @@ class Evaluation:
         cut = corpus_windows(self.workshop.corpus, self.task.split, plain)
         episodes = Episodes(*(part[places] for part in episodes_of(cut, plain)))
         scene = self._scene(episodes, plain.steps_per_beat)
-        figures = self.figures(scene, cut.events[places].astype(np.int64), 0, human=True)
-        for name, (mean, deviation) in floors(self.human, self.splits).items():
-            figures[name] = Measured(mean, self.splits, self.splits)
-            figures[f"{name}_deviation"] = Measured(deviation, self.splits, self.splits)
-        record = Record(
-            asdict(self.task), HUMAN, 0, len(places), figures, {"content": content},
-            self._made(started),
-        )  # fmt: skip
-        return self._kept(record, folder)
+        distances = floors(self.human, self.splits).items()
+        more = {name: Measured(mean, self.splits, self.splits) for name, (mean, _) in distances}
+        more |= {f"{name}_deviation": Measured(d, self.splits, self.splits)
+                 for name, (_, d) in distances}  # fmt: skip
+        events = cut.events[places].astype(np.int64)
+        facts = {"content": content}
+        return self._record(HUMAN, 0, scene, events, facts, started, folder, more)
 
     def planted(self, folder: Path | None = None) -> list[Record]:
         """Return rows whose place is known: the test melodies themselves, and their corruptions.
@@ -197,14 +194,11 @@ class Evaluation:
         scene = self._scene(episodes_of(cut, plain), plain.steps_per_beat)
         for name, plant in PLANTED.items():
             started = time.perf_counter()
-            events = plant(cut, plain, 0).events if plant else cut.events
-            figures = self.figures(scene, events.astype(np.int64), 1)
+            events = (plant(cut, plain, 0).events if plant else cut.events).astype(np.int64)
             facts = {"content": self.workshop.corpus.fingerprint}
-            record = Record(
-                asdict(self.task), f"planted_{name}", 1, len(events), figures, facts,
-                self._made(started),
-            )  # fmt: skip
-            records.append(self._kept(record, folder))
+            records.append(
+                self._record(f"planted_{name}", 1, scene, events, facts, started, folder)
+            )
         return records
 
     def best_of(
@@ -241,29 +235,47 @@ class Evaluation:
             if kept := held[n]:
                 records.append(kept)
                 continue
-            figures = self.figures(scene, best[n].events, seed)
-            bound = kl_bound(n, task.task.steps)
-            figures["kl"] = _one(bound, self.count)
-            figures["return_curve"] = _one(unbiased[n], self.count)
-            record = Record(
-                asdict(task),
-                names[n],
-                seed,
-                self.count,
-                figures,
-                {"samples": n, "content": content},
-                self._made(started),
+            more = {
+                "kl": _one(kl_bound(n, task.task.steps), self.count),
+                "return_curve": _one(unbiased[n], self.count),
+            }
+            facts = {"samples": n, "content": content}
+            records.append(
+                self._record(names[n], seed, scene, best[n].events, facts, started, folder, more)
             )
-            records.append(self._kept(record, folder))
         return records
 
-    def figures(
-        self, scene: Scene, events: Ints, seed: int, human: bool = False
-    ) -> dict[str, Measured]:
-        """Return every figure of melodies (N, T) in the episodes of a scene."""
+    def _record(
+        self, name: str, seed: int, scene: Scene, events: Ints, facts: dict[str, Any],
+        started: float, folder: Path | None, more: Mapping[str, Measured] | None = None,
+    ) -> Record:  # fmt: skip
+        """Return the record of melodies (N, T), and write it with them into a folder."""
+        raw = self._pay(scene, events)
+        figures = self.figures(scene, events, raw, seed, human=name == HUMAN) | dict(more or {})
+        tunes = self.human.read(pieces_of(events, scene.episodes, self.task)).tunes
+        record = Record(
+            asdict(self.task), name, seed, len(events), figures, facts, self._made(started),
+            np.round(raw @ self.task.reward.weights, 6).tolist(), tunes.tolist(),
+        )  # fmt: skip
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            record = replace(record, melodies=str(Path(record.file).with_suffix(".npz")))
+            write_whole(folder / record.melodies, _archive(scene, events))
+            record.write(folder)
+        return record
+
+    def _pay(self, scene: Scene, events: Ints) -> Floats:
+        """Return what each term pays for melodies (N, T), before its weight: (N, K)."""
         task, reward = self.task.task, self.task.reward
         c, state = begin(scene.episodes, task, reward.readings, scene.steps_per_chord)
-        raw = pay(c, state, events, reward, scene.episodes).sum(1)  # (N, K)
+        paid: Floats = pay(c, state, events, reward, scene.episodes).sum(1)
+        return paid
+
+    def figures(
+        self, scene: Scene, events: Ints, raw: Floats, seed: int, human: bool = False
+    ) -> dict[str, Measured]:
+        """Return every figure of melodies (N, T) in the episodes of a scene, paid `raw` (N, K)."""
+        reward = self.task.reward
         returns = raw @ reward.weights
         found = {"return": over(returns)}
         if scene.optimum is not None:
@@ -310,11 +322,6 @@ class Evaluation:
             return None
         path = folder / file_name(asdict(self.task), name, seed, count or self.count, content)
         return Record.read(path) if path.exists() else None
-
-    def _kept(self, record: Record, folder: Path | None) -> Record:
-        if folder:
-            record.write(folder)
-        return record
 
 
 def evaluation(task: BenchmarkTask, count: int, stage: Stage, device: str = "cpu") -> Evaluation:
@@ -390,6 +397,18 @@ def pieces_of(events: Ints, episodes: Episodes, task: BenchmarkTask) -> Pieces:
         plain.meter,
         plain.steps_per_beat,
     )
+
+
+def _archive(scene: Scene, events: Ints) -> bytes:
+    """Return melodies and their chords, a chord a column, as a compressed NumPy archive."""
+    tonic, mode, roots, codes, *_ = (np.asarray(part) for part in scene.episodes)
+    every = slice(None, None, scene.steps_per_chord)
+    held = {"events": events, "tonic": tonic, "mode": mode, "roots": roots[:, every],
+            "codes": codes[:, every]}  # fmt: skip
+    buffer = BytesIO()
+    arrays: dict[str, Any] = {name: part.astype(np.uint8) for name, part in held.items()}
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def over(values: Floats) -> Measured:

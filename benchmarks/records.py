@@ -33,6 +33,9 @@ class Record:
         figures: a figure's name -> its value and the melodies that it is defined on.
         facts: what the entry took: training steps, samples a melody, a checkpoint.
         made: versions, machine, corpus, seconds.
+        returns: of each melody, so that entries over the same episodes can be paired.
+        tunes: the tune whose chords each melody was played over, as a number.
+        melodies: the name of the file beside it with the melodies, a NumPy archive.
     """
 
     task: Mapping[str, Any]
@@ -42,6 +45,9 @@ class Record:
     figures: Mapping[str, Measured]
     facts: Mapping[str, Any] = field(default_factory=dict)
     made: Mapping[str, Any] = field(default_factory=dict)
+    returns: Sequence[float] = ()
+    tunes: Sequence[int] = ()
+    melodies: str = ""
 
     @property
     def file(self) -> str:

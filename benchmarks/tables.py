@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicgym.agents.best_of_n import at_kl, kl_bound
+from musicgym.agents.best_of_n import kl_bound
 
+from .audit.statistics import Estimate
+from .audit.statistics import mean as paired_mean
 from .metrics import METRICS
 from .metrics.metric import Floats
 from .records import HUMAN, Record
@@ -18,7 +20,6 @@ from .tasks import BenchmarkTask
 __all__ = [
     "FRONT",
     "Row",
-    "best_of_curve",
     "columns",
     "every",
     "heading",
@@ -87,9 +88,10 @@ def heading(figure: str) -> str:
     return figure.replace("_", " ") + (f" {unit}" if unit else "")
 
 
-def shown(systems: Sequence[Row]) -> list[Row]:
+def shown(systems: Sequence[Row], asked: Sequence[str] = ()) -> list[Row]:
     """Return the rows without most of the best-of-N rows, which a picture shows better."""
-    return [r for r in systems if not r.name.startswith("best_of_") or r.name in SEARCHES]
+    wanted = (*SEARCHES, *asked)
+    return [r for r in systems if not r.name.startswith("best_of_") or r.name in wanted]
 
 
 def cell(row: Row, figure: str, spread: bool = False) -> str:
@@ -100,6 +102,8 @@ def cell(row: Row, figure: str, spread: bool = False) -> str:
     times = 100 if heading(figure).endswith("%") else 1
     digits = 1 if times == 100 else 3 if abs(value) < 1 else 2
     text = f"{times * value:.{digits}f}"
+    if figure == "kl" and row.name.startswith("best_of_"):
+        return f"≤{text}"  # the formula is an upper bound
     if spread and row.spread(figure) == row.spread(figure):
         text += f" ± {times * row.spread(figure):.{digits}f}"
     return text
@@ -135,15 +139,6 @@ def every(systems: Sequence[Row]) -> list[str]:
     return [*FRONT, *plain]
 
 
-def best_of_curve(systems: Sequence[Row]) -> dict[int, float]:
-    """Return the mean return of best-of-N of the prior by N, from the records that have it."""
-    return {
-        int(row.records[0].facts["samples"]): row.mean("return_curve")
-        for row in systems
-        if len(row.values("return_curve"))
-    }
-
-
 def notes(systems: Sequence[Row]) -> list[str]:
     """Return what a table does not say by itself: noise floors, and `against_search`."""
     lines = []
@@ -160,33 +155,57 @@ def notes(systems: Sequence[Row]) -> list[str]:
 
 
 def against_search(systems: Sequence[Row]) -> list[str]:
-    """Return for each trained agent whether it earns more than best-of-N of its prior."""
-    points = best_of_curve(systems)
-    if not points:
+    """Return for each trained agent whether it earns more than best-of-N of its prior.
+
+    Melody by melody over the same episodes, at the agent's own KL, or at the largest N where that
+    does not reach; with a 95 % interval over tunes.
+    """
+    search = {int(row.records[0].facts["samples"]): row for row in systems
+              if len(row.values("return_curve"))}  # fmt: skip
+    if not search:
         return []
-    lines = []
-    points[1] = next((r.mean("return") for r in systems if r.name == "melody_lstm"), math.nan)
-    points = {n: paid for n, paid in points.items() if paid == paid}
+    prior = next((row for row in systems if row.name == "melody_lstm"), None)
+    search = dict(sorted({**({1: prior} if prior else {}), **search}.items()))
     steps = BenchmarkTask(**systems[0].records[0].task).plain("random").steps
-    largest = max(points)
+    bounds = [kl_bound(n, steps) for n in search]
+    lines = []
     for row in systems:
         if not row.records[0].facts.get("training_steps"):
             continue
-        kl, paid = row.mean("kl"), row.mean("return")
-        search = at_kl(points, kl, steps)
-        last = kl_bound(largest, steps)
-        side = "above" if paid > search else "BELOW"
-        if kl <= last:
-            told = (
-                f"{side} best-of-N at the same KL, {paid:.2f} against {search:.2f} "
-                f"({kl:.3f} nats a step)"
-            )
-        else:
-            told = (
-                f"{side} best of {largest:,}, {paid:.2f} against {search:.2f}, at more KL "
-                f"({kl:.3f} against {last:.3f} nats a step at most)"
-            )
-            if side == "above":
-                told += f"; undecided: its KL asks for more than {largest:,} draws"
-        lines.append(f"{row.name}: {told}")
+        kl = row.mean("kl")
+        share = np.array(
+            [np.interp(kl, bounds, np.eye(len(bounds))[i]) for i in range(len(bounds))]
+        )
+        found = _paired(row, list(search.values()), share)
+        if found is None:
+            continue
+        value, low, high = found
+        side = "above" if low > 0 else "BELOW" if high < 0 else "level with"
+        beyond = kl > bounds[-1]
+        told = f"best of {max(search):,}" if beyond else "best-of-N at the same KL"
+        lines.append(
+            f"{row.name}: {side} {told}, {value:+.2f} [{low:+.2f}, {high:+.2f}]"
+            + f" ({kl:.3f} nats a step"
+            + (f", against {bounds[-1]:.3f} at most" if beyond else "")
+            + ")"
+            + ("; undecided: its KL asks for more draws" if beyond and side != "BELOW" else "")
+        )
     return lines
+
+
+def _paired(row: Row, search: Sequence[Row], share: Floats) -> Estimate | None:
+    """Return a row's return less a mixture of others', with an interval, or None without a pair."""
+    differences, tunes = [], []
+    used = [(other, part) for other, part in zip(search, share, strict=True) if part]
+    for record in row.records:
+        others = [next((r for r in other.records if r.seed == record.seed), None)
+                  for other, _ in used]  # fmt: skip
+        if not record.returns or not all(other and other.returns for other in others):
+            continue
+        mixed = sum(p * np.array(o.returns) for o, (_, p) in zip(others, used, strict=True) if o)
+        differences.append(np.array(record.returns) - mixed)
+        tunes.append(np.array(record.tunes))
+    if not differences:
+        return None
+    _, tune = np.unique(np.concatenate(tunes), return_inverse=True)
+    return paired_mean(np.concatenate(differences), tune, seed=0)

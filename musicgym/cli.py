@@ -369,14 +369,13 @@ class Evaluate:
         records = grade_all(graded, self.agents, self.seeds, self.best_of, self.baselines, self.out)
         systems = tables.rows(records)
         figures = tables.every(systems) if self.every else tables.FRONT
-        print(tables.columns(tables.shown(systems), figures))
+        shown = tables.shown(systems, self.agents)
+        print(tables.columns(shown, figures))
         print("", *tables.notes(systems), sep="\n")
         if self.out:
             print(f"\n{len(records)} records in {self.out}; see them: musicgym tradeoff {self.out}")
         if self.markdown:
-            text = "\n".join(
-                [tables.markdown(tables.shown(systems), figures), "", *tables.notes(systems), ""]
-            )
+            text = "\n".join([tables.markdown(shown, figures), "", *tables.notes(systems), ""])
             self.markdown.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self.markdown, text.encode())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from musicgym.agents.best_of_n import kl_bound
 from musicgym.benchmarks.metrics.metric import Measured
 from musicgym.benchmarks.records import HUMAN, Record
-from musicgym.benchmarks.tables import FRONT, columns, every, markdown, notes, rows
+from musicgym.benchmarks.tables import FRONT, columns, every, markdown, notes, rows, shown
 from musicgym.benchmarks.tasks import BenchmarkTask
 from musicgym.benchmarks.tradeoff import picture
 
@@ -18,8 +18,10 @@ TASK = asdict(BenchmarkTask())
 
 
 def record(entry: str, seed: int = 1, facts: Any = None, **figures: float) -> Record:
+    """Return a record; its four melodies, each of another tune, earn the return exactly."""
     made = {name: Measured(value, 4, 4) for name, value in figures.items()}
-    return Record(TASK, entry, seed, 4, made, facts or {})
+    paid = [figures.get("return", 0.0)] * 4
+    return Record(TASK, entry, seed, 4, made, facts or {}, {}, paid, [0, 1, 2, -1])
 
 
 def search(n: int, paid: float) -> Record:
@@ -60,26 +62,55 @@ def test_every_figure_can_be_shown_those_in_front_first() -> None:
     assert names[: len(FRONT)] == list(FRONT) and names[-1] == "zeta"
 
 
-@pytest.mark.parametrize(("paid", "said"), [(12.0, "BELOW"), (19.0, "above")])
-def test_a_trained_agent_is_told_to_be_below_or_above_search_at_its_own_kl(
-    paid: float, said: str
-) -> None:
-    learned = record("acmg", facts={"training_steps": 10}, kl=kl_bound(4, 64), **{"return": paid})
+LEARNED = {"training_steps": 10}
+
+
+@pytest.mark.parametrize(("paid", "said"), [(12.0, "BELOW"), (19.0, "above"), (18.0, "level with")])
+def test_a_trained_agent_is_set_beside_search_at_its_own_kl(paid: float, said: str) -> None:
+    learned = record("acmg", facts=LEARNED, kl=kl_bound(4, 64), **{"return": paid})
     systems = rows([record("melody_lstm", **{"return": 10.0}), search(2, 14.0), search(4, 18.0),
                     search(8, 30.0), learned])  # fmt: skip
     (line,) = notes(systems)
-    assert f"acmg: {said} best-of-N at the same KL, {paid:.2f} against 18.00" in line
+    assert f"acmg: {said} best-of-N at the same KL, {paid - 18:+.2f} [" in line
+
+
+def test_between_two_points_search_is_their_mixture() -> None:
+    half = (kl_bound(2, 64) + kl_bound(4, 64)) / 2
+    learned = record("acmg", facts=LEARNED, kl=half, **{"return": 16.0})
+    systems = rows([search(2, 14.0), search(4, 18.0), learned])
+    assert "+0.00" in notes(systems)[0]
+
+
+def test_a_difference_that_tunes_disagree_on_is_no_difference() -> None:
+    learned = record("acmg", facts=LEARNED, kl=kl_bound(2, 64), **{"return": 14.0})
+    learned = replace(learned, returns=[4.0, 26.0, 4.0, 26.0])
+    assert "level with" in notes(rows([search(2, 14.0), learned]))[0]
 
 
 @pytest.mark.parametrize(
     ("paid", "said", "open_"), [(13.0, "BELOW best of 2", False), (40.0, "above best of 2", True)]
 )
 def test_beyond_the_last_point_only_a_loss_is_decided(paid: float, said: str, open_: bool) -> None:
-    learned = record("acmg", facts={"training_steps": 10}, kl=1.0, **{"return": paid})
+    learned = record("acmg", facts=LEARNED, kl=1.0, **{"return": paid})
     systems = rows([record("melody_lstm", **{"return": 10.0}), search(2, 14.0), learned])
     (line,) = notes(systems)
-    assert said in line and "1.000 against 0.003" in line
+    assert said in line and "1.000 nats a step, against 0.003 at most" in line
     assert ("undecided" in line) is open_
+
+
+def test_only_melodies_over_the_same_episodes_are_paired() -> None:
+    other = record("acmg", 2, facts=LEARNED, kl=0.001, **{"return": 1.0})
+    assert notes(rows([search(2, 14.0), other])) == []
+
+
+def test_the_kl_of_best_of_n_is_shown_as_a_bound() -> None:
+    assert "| best_of_2 | ≤0.003 |" in markdown(rows([search(2, 14.0)]), ["kl"])
+
+
+def test_a_best_of_n_that_was_asked_for_is_shown() -> None:
+    systems = rows([search(2, 1.0), search(4, 2.0), search(8, 3.0)])
+    assert [row.name for row in shown(systems)] == ["best_of_4"]
+    assert [row.name for row in shown(systems, ["best_of_8"])] == ["best_of_4", "best_of_8"]
 
 
 def test_the_noise_floors_stand_under_the_table() -> None:
