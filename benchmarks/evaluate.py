@@ -203,7 +203,7 @@ class Evaluation:
 
     def best_of(
         self, largest: int, seed: int = 1, folder: Path | None = None,
-        drawn_more: Callable[[float], Any] = lambda _: None,
+        drawn_more: Callable[[int], Any] = lambda _: None,
     ) -> list[Record]:  # fmt: skip
         """Return the records of best-of-N of the prior for N = 1, 2, 4 ... `largest`.
 
@@ -228,7 +228,7 @@ class Evaluation:
             returns[drawn.episode, drawn.draw] = drawn.returns
             for some in best.values():
                 some.hear(drawn)
-            drawn_more(len(drawn.draw) / self.count)
+            drawn_more(len(drawn.draw))
         unbiased = curve(returns)
         records = []
         for n in sizes:
@@ -368,9 +368,14 @@ def grade_all(
                     raise
                 bar.write(f"{name} is left out. {error}", file=sys.stderr)
     for seed in range(1, seeds + 1) if best_of else ():
-        with tqdm(total=best_of, desc="best of N", unit="draw", leave=False) as bar:
+        with progress(best_of * graded.count, "best of N") as bar:
             records += graded.best_of(best_of, seed, folder, bar.update)
     return records
+
+
+def progress(melodies: int, title: str) -> Any:
+    """Return a progress bar over so many melodies."""
+    return tqdm(total=melodies, desc=title, unit="melody", unit_scale=True, leave=False)
 
 
 def search_sizes(largest: int) -> list[int]:

@@ -25,7 +25,7 @@ from musicgym.agents.library import Stage, with_prior
 from musicgym.files import write_whole
 
 from .entries import BASELINES, Entry
-from .evaluate import Evaluation, evaluation
+from .evaluate import Evaluation, evaluation, progress
 from .paper_page import page
 from .paper_pictures import figures_8_and_9
 from .records import Record
@@ -129,7 +129,7 @@ def records(part: str, settings: Settings, stage: Stage) -> list[Record]:
                 content = f"pretraining seed {seed}"
             made = partial(_made, graded, name, config)
             found.append(graded.grade_entry(name, made, content, seed, folder))
-    with tqdm(total=settings.best_of, desc=f"papers: {part}, best of N", unit="draw") as bar:
+    with progress(settings.best_of * settings.count, f"papers: {part}, best of N") as bar:
         found += graded.best_of(settings.best_of, 1, folder, bar.update)
     if part == "balanced":
         found += graded.planted(folder)

@@ -92,7 +92,7 @@ def test_evaluating_prints_the_human_row_the_baselines_and_the_agent(results):
         assert f"| {name} |" in table and f") {name}\n" in printed
         assert list(folder.glob(f"{name}-*.json"))
     assert "chord match %" in printed and "floor of mmd2" in printed
-    assert "tiny: " in printed and "best-of-N" in printed
+    assert "tiny: BELOW best of 4, -" in printed  # an agent that learned for a moment
 
 
 def test_the_trade_off_of_a_folder_of_records_is_one_picture(results, capsys):
