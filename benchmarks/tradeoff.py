@@ -56,7 +56,7 @@ def picture(systems: Sequence[Row]) -> bytes:
     from matplotlib.figure import Figure
 
     human = next((row for row in systems if row.name == HUMAN), None)
-    others = [row for row in systems if row.name != HUMAN]
+    others = [r for r in systems if r.name != HUMAN and not r.name.startswith("planted_")]
     if not others:
         raise ValueError("trade-off: the records hold no system but the human row.")
     figure = Figure(figsize=(13, 5.6), dpi=110, layout="constrained")
@@ -104,11 +104,14 @@ def _panel(axes: Any, systems: Sequence[Row], x: str, y: str) -> None:
         axes.scatter([p[1] for p in points], [p[2] for p in points], color=colour, marker=marker,
                      s=60 if marker != "*" else 130, label=label, zorder=3)  # fmt: skip
         for place, (row, across, up) in enumerate(points):
-            if name == "search" and place % 2 == 0 and place < len(points) - 1:
-                continue  # every second N is enough to read the curve by
-            title = row.name.replace("_", " ").replace("best of ", "N = ")
-            axes.annotate(title, (across, up), xytext=(6, 5 - 14 * (place % 2)), size=7.5,
-                          textcoords="offset points", color=colour, zorder=4,
+            title, where, side = row.name.replace("_", " "), (6, 5 - 14 * (place % 2)), "left"
+            if name == "search":  # every second N is enough to read the curve by
+                if place % 2 == 0 and place < len(points) - 1:
+                    continue
+                title = title.replace("best of ", "N = ")
+                where, side = ((-5, 4), "right") if x == "kl" else ((0, -12), "center")
+            axes.annotate(title, (across, up), xytext=where, textcoords="offset points", size=7.5,
+                          ha=side, color=colour, zorder=4,
                           bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 0.5})  # fmt: skip
     axes.margins(x=0.12, y=0.08)
 
