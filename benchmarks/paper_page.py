@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from .metrics import METRICS
 from .published import ACMG_TABLE_1, RL_TUNER_TABLE, Printed
 from .records import HUMAN
-from .tables import SEARCHES, Row, against_search, heading, markdown, shown
+from .tables import SEARCHES, Row, against_search, cell, heading, markdown, shown
 
 __all__ = ["page"]
 
@@ -33,12 +33,21 @@ RL_TUNER = {
     "tuned": "PPO", "tuned_kl": "PPO, KL", "tuned_near": "PPO, near",
     "uniform_random": "uniform random", "held_tonic": "held tonic",
 }  # fmt: skip
+Pair = tuple[float, float]
 #: Differences of fewer standard errors than this are none.
 CLEAR = 2.0
 
 
-def page(systems: Mapping[str, Sequence[Row]], command: str) -> str:
-    """Return the page from the rows of its parts; a part that was not made is left out."""
+def page(
+    systems: Mapping[str, Sequence[Row]], command: str, losses: Mapping[str, Pair] | None = None
+) -> str:
+    """Return the page from the rows of its parts; a part that was not made is left out.
+
+    Args:
+        systems: the rows of each part.
+        command: what made them.
+        losses: a split -> nats a step of Melody_LSTM and of the Markov table.
+    """
     parts = {"acmg": _acmg, "formula": _formula, "balanced": _balanced, "rl_tuner": _rl_tuner}
     lines = ["# The papers' tables", ""]
     made = next(iter(systems.values()))[0].records[0].made
@@ -49,6 +58,18 @@ def page(systems: Mapping[str, Sequence[Row]], command: str) -> str:
         "standard deviation over seeds. Human values are targets, not bounds.",
         "",
     ]
+    if losses:
+        lines += [
+            "## Melody_LSTM",
+            "",
+            "Negative log-likelihood in nats a step on 8-bar windows of the chorales, split by tune.",
+            "",
+            "| split | Melody_LSTM | Markov table | ratio |",
+            "|---|---|---|---|",
+        ]
+        for split, (own, table) in losses.items():
+            lines.append(f"| {split} | {own:.3f} | {table:.3f} | {own / table:.2f} |")
+        lines.append("")
     for name, write in parts.items():
         if name in systems:
             lines += [*write({row.name: row for row in systems[name]}), ""]
@@ -224,12 +245,8 @@ def _compared(printed: Printed, rows: Mapping[str, Row], named: Mapping[str, str
 
 
 def _cell(row: Row, figure: str) -> str:
-    times = _times(figure)
-    value, spread = times * row.mean(figure), times * row.spread(figure)
-    if math.isnan(value):
-        return "-"
-    digits = 1 if times == 100 else 3 if abs(value) < 1 else 2
-    return f"{value:.{digits}f}" + ("" if math.isnan(spread) else f" ± {spread:.{digits}f}")
+    """Return a figure with its spread over seeds."""
+    return cell(row, figure, spread=True)
 
 
 def _times(figure: str) -> int:

@@ -22,6 +22,7 @@ from musicgym.agents.configs import (
     PretrainConfig,
 )
 from musicgym.agents.library import Stage, with_prior
+from musicgym.agents.pretraining import lessons
 from musicgym.files import write_whole
 
 from .entries import BASELINES, Entry
@@ -179,5 +180,15 @@ def write(settings: Settings, stage: Stage, command: str) -> list[Path]:
             paths.append(settings.out / name)
             write_whole(paths[-1], draw(systems[part]))
     paths.append(settings.out / "papers.md")
-    write_whole(paths[-1], page(systems, command).encode())
+    write_whole(paths[-1], page(systems, command, _losses(stage)).encode())
     return paths
+
+
+def _losses(stage: Stage) -> dict[str, tuple[float, float]]:
+    """Return how well Melody_LSTM and the Markov table predict melodies they have not seen."""
+    graded = evaluation(PARTS["balanced"], 2, stage)
+    corpus, plain = graded.workshop.corpus, PARTS["balanced"].plain("random")
+    own = with_prior(ACMGConfig(), corpus, stage).facts["pretraining"]
+    table = graded.workshop.table
+    return {split: (own[f"{split}_nll"], table.nll(lessons(corpus, split, plain)))
+            for split in ("validation", "test")}  # fmt: skip
