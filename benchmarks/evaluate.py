@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,6 @@ from torch import nn
 from tqdm import tqdm
 
 from musicgym.agents.best_of_n import Best, curve, draws, kl_bound
-from musicgym.agents.exact_planner import NotFiniteMemory, plan
 from musicgym.agents.kl_control import entropy, kl_divergence
 from musicgym.agents.library import Stage
 from musicgym.agents.melody_lstm import MelodyLSTM
@@ -28,21 +26,18 @@ from musicgym.agents.rollout import Rollout, play
 from musicgym.corpus.dataset import prepare
 from musicgym.dynamics import Episodes
 from musicgym.files import write_whole
-from musicgym.replay import begin, episodes_of, pay
+from musicgym.replay import episodes_of
 
 from .audit.corruptions import random_rhythm, shuffle_pitches
-from .diversity import diversity, human_diversity
 from .entries import BASELINES, PLANNERS, Entry, Workshop
-from .likeness import Human, floors, likeness
-from .metrics import measure
-from .metrics.acmg import pitch_class_shares
-from .metrics.metric import Floats, Measured
-from .metrics.pieces import Pieces
+from .likeness import Human, floors
+from .metrics.metric import Measured
 from .records import HUMAN, Record, file_name
+from .scenes import Scene, archive, figures, over, pay_in, pieces_of, scene_of, whole
 from .tasks import BenchmarkTask, corpus_windows
 from .throughput.rows import machine
 
-__all__ = ["EVALUATION_SEED", "Evaluation", "Scene", "evaluation", "grade_all"]
+__all__ = ["EVALUATION_SEED", "Evaluation", "evaluation", "grade_all"]
 
 Ints = npt.NDArray[np.int64]
 #: Far from any seed of training, so that evaluation draws its own episodes.
@@ -53,20 +48,6 @@ STRIDE = 10**6
 
 #: Rows whose place is known, and how they are made from the human melodies.
 PLANTED = {"copy": None, "shuffle": shuffle_pitches, "rhythm": random_rhythm}
-
-
-class Scene(NamedTuple):
-    """Episodes, and the best that can be done in them.
-
-    Attributes:
-        episodes: what is fixed in N episodes.
-        steps_per_chord: grid slots a chord.
-        optimum: (N,) the exact optimum, or None where the reward has none.
-    """
-
-    episodes: Episodes
-    steps_per_chord: int
-    optimum: Floats | None
 
 
 @dataclass(frozen=True)
@@ -111,17 +92,10 @@ class Evaluation:
         """Return the episodes of a seed, those of every entry."""
         if seed not in self._scenes:
             self.envs.reset(seed=first_seed(seed))
-            self._scenes[seed] = self._scene(self.envs.episodes(), self.task.task.steps_per_chord)
+            self._scenes[seed] = scene_of(
+                self.task, self.envs.episodes(), self.task.task.steps_per_chord
+            )
         return self._scenes[seed]
-
-    def _scene(self, episodes: Episodes, steps_per_chord: int) -> Scene:
-        try:
-            best = plan(
-                self.task.task, self.task.reward, episodes, steps_per_chord=steps_per_chord
-            ).value
-        except NotFiniteMemory:
-            best = None
-        return Scene(episodes, steps_per_chord, best)
 
     def grade(self, name: str, seed: int = 1, folder: Path | None = None) -> Record:
         """Return the record of a named entry (see `Workshop.make`)."""
@@ -174,7 +148,7 @@ class Evaluation:
             return held
         cut = corpus_windows(self.workshop.corpus, self.task.split, plain)
         episodes = Episodes(*(part[places] for part in episodes_of(cut, plain)))
-        scene = self._scene(episodes, plain.steps_per_beat)
+        scene = scene_of(self.task, episodes, plain.steps_per_beat)
         distances = floors(self.human, self.splits).items()
         more = {name: Measured(mean, self.splits, self.splits) for name, (mean, _) in distances}
         more |= {f"{name}_deviation": Measured(d, self.splits, self.splits)
@@ -191,7 +165,7 @@ class Evaluation:
         """
         plain, records = self.task.task, []
         cut = corpus_windows(self.workshop.corpus, self.task.split, plain)
-        scene = self._scene(episodes_of(cut, plain), plain.steps_per_beat)
+        scene = scene_of(self.task, episodes_of(cut, plain), plain.steps_per_beat)
         for name, plant in PLANTED.items():
             started = time.perf_counter()
             events = (plant(cut, plain, 0).events if plant else cut.events).astype(np.int64)
@@ -236,8 +210,8 @@ class Evaluation:
                 records.append(kept)
                 continue
             more = {
-                "kl": _one(kl_bound(n, task.task.steps), self.count),
-                "return_curve": _one(unbiased[n], self.count),
+                "kl": whole(kl_bound(n, task.task.steps), self.count),
+                "return_curve": whole(unbiased[n], self.count),
             }
             facts = {"samples": n, "content": content}
             records.append(
@@ -250,56 +224,28 @@ class Evaluation:
         started: float, folder: Path | None, more: Mapping[str, Measured] | None = None,
     ) -> Record:  # fmt: skip
         """Return the record of melodies (N, T), and write it with them into a folder."""
-        raw = self._pay(scene, events)
-        figures = self.figures(scene, events, raw, seed, human=name == HUMAN) | dict(more or {})
-        tunes = self.human.read(pieces_of(events, scene.episodes, self.task)).tunes
+        raw = pay_in(scene, self.task, events)
+        pieces = pieces_of(scene, self.task, events)
+        found = figures(scene, self.task, raw, pieces, self.human, seed, name == HUMAN)
+        tunes = self.human.read(pieces).tunes
         record = Record(
-            asdict(self.task), name, seed, len(events), figures, facts, self._made(started),
+            asdict(self.task), name, seed, len(events), {**found, **(more or {})}, facts,
+            self._made(started),
             np.round(raw @ self.task.reward.weights, 6).tolist(), tunes.tolist(),
         )  # fmt: skip
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
             record = replace(record, melodies=str(Path(record.file).with_suffix(".npz")))
-            write_whole(folder / record.melodies, _archive(scene, events))
+            write_whole(folder / record.melodies, archive(scene, events))
             record.write(folder)
         return record
-
-    def _pay(self, scene: Scene, events: Ints) -> Floats:
-        """Return what each term pays for melodies (N, T), before its weight: (N, K)."""
-        task, reward = self.task.task, self.task.reward
-        c, state = begin(scene.episodes, task, reward.readings, scene.steps_per_chord)
-        paid: Floats = pay(c, state, events, reward, scene.episodes).sum(1)
-        return paid
-
-    def figures(
-        self, scene: Scene, events: Ints, raw: Floats, seed: int, human: bool = False
-    ) -> dict[str, Measured]:
-        """Return every figure of melodies (N, T) in the episodes of a scene, paid `raw` (N, K)."""
-        reward = self.task.reward
-        returns = raw @ reward.weights
-        found = {"return": over(returns)}
-        if scene.optimum is not None:
-            found["optimum"] = over(scene.optimum)
-            most = scene.optimum.mean()  # a share of nothing, or of a loss, says nothing
-            share = returns.mean() / most if most > 1e-9 else float("nan")
-            found["share_of_optimum"] = _one(share, len(returns))
-        for k, term in enumerate(reward.terms):
-            found[f"return_{term.name}"] = over(raw[:, k] * term.weight)
-        pieces = pieces_of(events, scene.episodes, self.task)
-        for degree, share in enumerate(pitch_class_shares(pieces)):  # Eq. 11
-            found[f"pitch_class_{degree}"] = _one(share, len(events))
-        if human:
-            return found | measure(pieces) | human_diversity(self.human)
-        distances = likeness(pieces, self.human, seed)
-        found |= {name: _one(value, len(events)) for name, value in distances.items()}
-        return found | measure(pieces, self.human.pieces) | diversity(pieces, self.human, seed)
 
     @torch.no_grad()
     def _divergence(self, entry: Entry, rollout: Rollout, prior: MelodyLSTM) -> dict[str, Measured]:
         """Return the KL to the prior and the entropy, nats a step, at the entry's temperature."""
         count = len(rollout.events)
         if entry.kl_bound is not None:
-            return {"kl": _one(entry.kl_bound, count)}
+            return {"kl": whole(entry.kl_bound, count)}
         assert rollout.logits is not None
         seen, logits = (x.to(_device(prior)) for x in (rollout.observation, rollout.logits))
         if not (logits.max(-1).values.abs() < 1e8).all():
@@ -386,44 +332,6 @@ def search_sizes(largest: int) -> list[int]:
 def first_seed(seed: int) -> int:
     """Return the seed of the first episode of an evaluation."""
     return EVALUATION_SEED + STRIDE * (seed - 1)
-
-
-def pieces_of(events: Ints, episodes: Episodes, task: BenchmarkTask) -> Pieces:
-    """Return melodies (N, T) in their episodes as what metrics read."""
-    tonic = np.asarray(episodes.tonic).astype(np.int64)
-    masks, up = np.asarray(episodes.masks).astype(np.int64), tonic[:, None]
-    plain = task.task
-    return Pieces(
-        events,
-        np.full(len(events), plain.low),
-        tonic,
-        np.asarray(episodes.mode) == 1,
-        (masks << up | masks >> 12 - up) & 4095,
-        plain.meter,
-        plain.steps_per_beat,
-    )
-
-
-def _archive(scene: Scene, events: Ints) -> bytes:
-    """Return melodies and their chords, a chord a column, as a compressed NumPy archive."""
-    tonic, mode, roots, codes, *_ = (np.asarray(part) for part in scene.episodes)
-    every = slice(None, None, scene.steps_per_chord)
-    held = {"events": events, "tonic": tonic, "mode": mode, "roots": roots[:, every],
-            "codes": codes[:, every]}  # fmt: skip
-    buffer = BytesIO()
-    arrays: dict[str, Any] = {name: part.astype(np.uint8) for name, part in held.items()}
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def over(values: Floats) -> Measured:
-    """Return the mean of values (N,)."""
-    return Measured(float(values.mean()), len(values), len(values))
-
-
-def _one(value: float, count: int) -> Measured:
-    """Return a figure of the whole set."""
-    return Measured(float(value), count if value == value else 0, count)
 
 
 def _device(policy: Any) -> Any:

@@ -62,7 +62,7 @@ def page(
         lines += [
             "## Melody_LSTM",
             "",
-            "Negative log-likelihood in nats a step on 8-bar windows of the chorales, split by tune.",
+            "Negative log-likelihood, nats a step, on 8-bar windows of the chorales split by tune.",
             "",
             "| split | Melody_LSTM | Markov table | ratio |",
             "|---|---|---|---|",

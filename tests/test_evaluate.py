@@ -26,11 +26,12 @@ from musicgym.agents.configs import (
 from musicgym.agents.markov import MarkovTable
 from musicgym.agents.pretraining import lessons
 from musicgym.agents.rollout import play
-from musicgym.benchmarks import entries
+from musicgym.benchmarks import entries, evaluate
 from musicgym.benchmarks.entries import BASELINES, ENTRIES, PLANNERS, SIMPLE, Workshop
-from musicgym.benchmarks.evaluate import Evaluation, first_seed, grade_all, pieces_of
+from musicgym.benchmarks.evaluate import Evaluation, first_seed, grade_all
 from musicgym.benchmarks.metrics.pieces import Pieces
 from musicgym.benchmarks.records import HUMAN, read_records
+from musicgym.benchmarks.scenes import pieces_of
 from musicgym.benchmarks.tasks import BenchmarkTask
 from musicgym.corpus import dataset
 
@@ -71,8 +72,8 @@ def test_the_return_is_what_the_environment_pays(graded: Evaluation) -> None:
     assert record.value("return") == pytest.approx(float(rollout.rewards.sum(1).mean()), abs=1e-5)
     parts = [v.value for n, v in record.figures.items() if n.startswith("return_")]
     assert sum(parts) == pytest.approx(record.value("return"))
-    pieces, own = Pieces.of(graded.envs.melodies), graded.scene(2).episodes
-    again = pieces_of(rollout.events.numpy(), own, TASK)
+    pieces = Pieces.of(graded.envs.melodies)
+    again = pieces_of(graded.scene(2), TASK, rollout.events.numpy())
     for name in ("events", "low", "tonic", "minor", "masks"):
         np.testing.assert_array_equal(getattr(again, name), getattr(pieces, name))
 
@@ -286,7 +287,7 @@ def test_what_a_folder_holds_is_not_made_again(
         ("best_of_2", 2), ("best_of_4", 2),
     ]  # fmt: skip
     monkeypatch.setattr(Workshop, "make", None)
-    monkeypatch.setattr(Evaluation, "figures", None)
+    monkeypatch.setattr(evaluate, "figures", None)
     again = grade_all(graded, ["markov"], 2, 4, baselines=False, folder=tmp_path)
     assert [(r.entry, r.seed) for r in again] == [(r.entry, r.seed) for r in first]
     for held, made in zip(again, first, strict=True):

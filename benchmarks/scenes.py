@@ -1,0 +1,132 @@
+"""Melodies in their episodes: what they are paid, and every figure of them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from musicgym.agents.exact_planner import NotFiniteMemory, plan
+from musicgym.dynamics import Episodes
+from musicgym.replay import begin, pay
+
+from .diversity import diversity, human_diversity
+from .human import Human
+from .likeness import likeness
+from .metrics import measure
+from .metrics.acmg import pitch_class_shares
+from .metrics.metric import Floats, Measured
+from .metrics.pieces import Pieces
+from .tasks import BenchmarkTask
+
+__all__ = ["Scene", "archive", "figures", "over", "pay_in", "pieces_of", "scene_of", "whole"]
+
+Ints = npt.NDArray[np.int64]
+
+
+class Scene(NamedTuple):
+    """Episodes, and the best that can be done in them.
+
+    Attributes:
+        episodes: what is fixed in N episodes.
+        steps_per_chord: grid slots a chord.
+        optimum: (N,) the exact optimum, or None where the reward has none.
+    """
+
+    episodes: Episodes
+    steps_per_chord: int
+    optimum: Floats | None
+
+
+def scene_of(task: BenchmarkTask, episodes: Episodes, steps_per_chord: int) -> Scene:
+    """Return episodes with their exact optimum, if the task's reward has one."""
+    try:
+        best = plan(task.task, task.reward, episodes, steps_per_chord=steps_per_chord).value
+    except NotFiniteMemory:
+        best = None
+    return Scene(episodes, steps_per_chord, best)
+
+
+def pay_in(scene: Scene, task: BenchmarkTask, events: Ints) -> Floats:
+    """Return what each term pays for melodies (N, T), before its weight: (N, K)."""
+    c, state = begin(scene.episodes, task.task, task.reward.readings, scene.steps_per_chord)
+    paid: Floats = pay(c, state, events, task.reward, scene.episodes).sum(1)
+    return paid
+
+
+def figures(
+    scene: Scene,
+    task: BenchmarkTask,
+    raw: Floats,
+    pieces: Pieces,
+    human: Human,
+    seed: int,
+    is_human: bool = False,
+) -> dict[str, Measured]:
+    """Return every figure of N melodies: returns, metrics, human-likeness, diversity.
+
+    Args:
+        scene: their episodes.
+        task: what is graded.
+        raw: (N, K) from `pay_in`.
+        pieces: the melodies.
+        human: what they are compared with.
+        seed: of the draws of the comparison.
+        is_human: whether they are the human melodies themselves.
+    """
+    returns = raw @ task.reward.weights
+    found = {"return": over(returns)}
+    if scene.optimum is not None:
+        found["optimum"] = over(scene.optimum)
+        most = scene.optimum.mean()  # a share of nothing, or of a loss, says nothing
+        share = returns.mean() / most if most > 1e-9 else float("nan")
+        found["share_of_optimum"] = whole(share, len(returns))
+    for k, term in enumerate(task.reward.terms):
+        found[f"return_{term.name}"] = over(raw[:, k] * term.weight)
+    for degree, share in enumerate(pitch_class_shares(pieces)):  # Eq. 11
+        found[f"pitch_class_{degree}"] = whole(share, len(returns))
+    if is_human:
+        return found | measure(pieces) | human_diversity(human)
+    distances = likeness(pieces, human, seed)
+    found |= {name: whole(value, len(returns)) for name, value in distances.items()}
+    return found | measure(pieces, human.pieces) | diversity(pieces, human, seed)
+
+
+def pieces_of(scene: Scene, task: BenchmarkTask, events: Ints) -> Pieces:
+    """Return melodies (N, T) in their episodes as what metrics read."""
+    tonic = np.asarray(scene.episodes.tonic).astype(np.int64)
+    masks, up = np.asarray(scene.episodes.masks).astype(np.int64), tonic[:, None]
+    plain = task.task
+    return Pieces(
+        events,
+        np.full(len(events), plain.low),
+        tonic,
+        np.asarray(scene.episodes.mode) == 1,
+        (masks << up | masks >> 12 - up) & 4095,
+        plain.meter,
+        plain.steps_per_beat,
+    )
+
+
+def archive(scene: Scene, events: Ints) -> bytes:
+    """Return melodies and their chords, a chord a column, as a compressed NumPy archive."""
+    tonic, mode, roots, codes, *_ = (np.asarray(part) for part in scene.episodes)
+    every = slice(None, None, scene.steps_per_chord)
+    held = {"events": events, "tonic": tonic, "mode": mode, "roots": roots[:, every],
+            "codes": codes[:, every]}  # fmt: skip
+    buffer = BytesIO()
+    arrays: dict[str, Any] = {name: part.astype(np.uint8) for name, part in held.items()}
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def over(values: Floats) -> Measured:
+    """Return the mean of values (N,)."""
+    return Measured(float(values.mean()), len(values), len(values))
+
+
+def whole(value: float, count: int) -> Measured:
+    """Return a figure of the whole set."""
+    return Measured(float(value), count if value == value else 0, count)
