@@ -55,7 +55,8 @@ def page(
     lines += [
         f"Command: `{command}`. {versions}, {made['processor']}. The records are in "
         "[papers/](papers). Seeds are of the training and of the held-out episodes; ± is one "
-        "standard deviation over seeds. Human values are targets, not bounds.",
+        "standard deviation over seeds. Human values are targets, not bounds; the distances of the "
+        "human row (mmd2, frechet) are the noise floors.",
         "",
     ]
     if losses:

@@ -189,8 +189,16 @@ def against_search(systems: Sequence[Row]) -> list[str]:
             + (f", against {bounds[-1]:.3f} at most" if beyond else "")
             + ")"
             + ("; undecided: its KL asks for more draws" if beyond and side != "BELOW" else "")
+            + _taught(row)
         )
     return lines
+
+
+def _taught(row: Row) -> str:
+    """Return what a trained agent learned, where it is not what it is graded by."""
+    record = row.records[0]
+    own = record.facts.get("trained_on", record.task["rewards"])
+    return "" if own == record.task["rewards"] else f"; it learned {own}"
 
 
 def _paired(row: Row, search: Sequence[Row], share: Floats) -> Estimate | None:

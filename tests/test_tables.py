@@ -98,6 +98,14 @@ def test_beyond_the_last_point_only_a_loss_is_decided(paid: float, said: str, op
     assert ("undecided" in line) is open_
 
 
+def test_an_agent_that_learned_another_reward_is_told() -> None:
+    facts = {**LEARNED, "trained_on": "acmg"}
+    learned = record("acmg", facts=facts, kl=kl_bound(2, 64), **{"return": 1.0})
+    assert "; it learned acmg" in notes(rows([search(2, 14.0), learned]))[0]
+    own = record("acmg", facts={**facts, "trained_on": "balanced"}, kl=0.001, **{"return": 1.0})
+    assert "it learned" not in notes(rows([search(2, 14.0), own]))[0]
+
+
 def test_only_melodies_over_the_same_episodes_are_paired() -> None:
     other = record("acmg", 2, facts=LEARNED, kl=0.001, **{"return": 1.0})
     assert notes(rows([search(2, 14.0), other])) == []
