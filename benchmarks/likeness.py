@@ -5,8 +5,9 @@ on the 42 `features` standardised by the training windows.
 
 A human window is not independent of the others of its tune, and a test split has few tunes. So
 human melodies of *other* tunes do not come out at 0 but at the floor, which `floors` measures: read
-every distance beside it. A distance far below its floor is no merit; it says that melodies are
-copies (see `musicgym.benchmarks.diversity`).
+every distance beside it. Systems play over the reference's own chords, which brings them a little
+nearer than other tunes are; a distance far below the floor is no merit but a sign of copies, which
+`musicgym.benchmarks.diversity` counts.
 """
 
 from __future__ import annotations
