@@ -130,8 +130,9 @@ def records(part: str, settings: Settings, stage: Stage) -> list[Record]:
                 content = f"pretraining seed {seed}"
             made = partial(_made, graded, name, config)
             found.append(graded.grade_entry(name, made, content, seed, folder))
-    with progress(settings.best_of * settings.count, f"papers: {part}, best of N") as bar:
-        found += graded.best_of(settings.best_of, 1, folder, bar.update)
+    for seed in range(1, min(3, settings.seeds) + 1 if part == "balanced" else 2):
+        with progress(settings.best_of * settings.count, f"papers: {part}, best of N") as bar:
+            found += graded.best_of(settings.best_of, seed, folder, bar.update)
     if part == "balanced":
         found += graded.planted(folder)
     return found
