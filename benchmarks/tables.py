@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -89,9 +90,18 @@ def heading(figure: str) -> str:
 
 
 def shown(systems: Sequence[Row], asked: Sequence[str] = ()) -> list[Row]:
-    """Return the rows without most of the best-of-N rows, which a picture shows better."""
-    wanted = (*SEARCHES, *asked)
-    return [r for r in systems if not r.name.startswith("best_of_") or r.name in wanted]
+    """Return the rows without most of the best-of-N rows, which a picture shows better.
+
+    Those of `SEARCHES`, the largest and those that were asked for stay.
+    """
+    sizes = [int(r.name.removeprefix("best_of_")) for r in systems if _is_search(r)]
+    wanted = (*SEARCHES, *asked, f"best_of_{max(sizes, default=0)}")
+    return [row for row in systems if not _is_search(row) or row.name in wanted]
+
+
+def _is_search(row: Row) -> bool:
+    """Tell whether a row is one of the best-of-N curve."""
+    return re.fullmatch(r"best_of_\d+", row.name) is not None
 
 
 def cell(row: Row, figure: str, spread: bool = False) -> str:

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -371,9 +372,10 @@ class Evaluate:
         figures = tables.every(systems) if self.every else tables.FRONT
         shown = tables.shown(systems, self.agents)
         print(tables.columns(shown, figures))
-        print("", *tables.notes(systems), sep="\n")
+        print("", *_wrapped(tables.notes(systems)), sep="\n")
         if self.out:
-            print(f"\n{len(records)} records in {self.out}; see them: musicgym tradeoff {self.out}")
+            print(f"\n{len(records)} records in {self.out}; see them:")
+            print(f"musicgym tradeoff {self.out}")
         if self.markdown:
             text = "\n".join([tables.markdown(shown, figures), "", *tables.notes(systems), ""])
             self.markdown.parent.mkdir(parents=True, exist_ok=True)
@@ -404,7 +406,7 @@ class Tradeoff:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, drawn)
         print(tables.columns(tables.shown(systems), ("share_of_optimum", "kl", "mmd2")))
-        print("", *tables.notes(systems), path, sep="\n")
+        print("", *_wrapped(tables.notes(systems)), path, sep="\n")
 
 
 @dataclass(frozen=True)
@@ -533,6 +535,11 @@ Command = (
     | Annotated[Papers, conf.subcommand("papers")]
     | Annotated[Bench, conf.subcommand("bench")]
 )
+
+
+def _wrapped(lines: Sequence[str]) -> list[str]:
+    """Return lines that fit a terminal of 80 columns."""
+    return [part for line in lines for part in textwrap.wrap(line, 79, subsequent_indent="  ")]
 
 
 def _stages(log: Path | None) -> Stage:

@@ -93,6 +93,7 @@ def test_evaluating_prints_the_human_row_the_baselines_and_the_agent(results):
         assert list(folder.glob(f"{name}-*.json"))
     assert "chord match %" in printed and "floor of mmd2" in printed
     assert "tiny: BELOW best of 4, -" in printed  # an agent that learned for a moment
+    assert all(len(line) <= 80 for line in printed.splitlines() if str(folder) not in line)
 
 
 def test_the_trade_off_of_a_folder_of_records_is_one_picture(results, capsys):
