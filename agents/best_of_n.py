@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,17 @@ from .learning import Report
 from .melody_lstm import MelodyLSTM
 from .policy import Policy, chances
 
-__all__ = ["Best", "BestOfN", "Drawn", "at_kl", "curve", "draws", "kl_bound", "pool"]
+__all__ = [
+    "Best",
+    "BestOfN",
+    "Drawn",
+    "at_kl",
+    "curve",
+    "draws",
+    "kl_bound",
+    "mixture",
+    "pool",
+]
 
 #: Melodies that are drawn at once: enough to fill a core, and some 50 MB at 64 steps.
 AT_ONCE = 2048
@@ -105,6 +115,7 @@ def pool(
     count: int,
     seed: int = 0,
     report: Report = lambda _: None,
+    hear: Callable[[Drawn], None] = lambda _: None,
     **how: Any,
 ) -> Floats:
     """Return the returns (B, M) of `count` melodies of a policy in each episode.
@@ -117,12 +128,14 @@ def pool(
         count: melodies an episode (M).
         seed: fixes the melodies.
         report: called with ``{"melodies": ...}``, how many are done, out of B * M.
+        hear: called with the melodies themselves, some at a time.
         how: of `draws`.
     """
     returns = np.empty((len(episodes.key), count))
     done = 0
     for drawn in draws(policy, task, reward, episodes, count, seed, **how):
         returns[drawn.episode, drawn.draw] = drawn.returns
+        hear(drawn)
         done += len(drawn.draw)
         report({"melodies": done})
     return returns
@@ -260,5 +273,14 @@ def at_kl(points: Mapping[int, float], kl: float, steps: int) -> float:
     15.0
     """
     numbers = sorted(points)
+    return float(mixture(numbers, kl, steps) @ [points[n] for n in numbers])
+
+
+def mixture(numbers: Sequence[int], kl: float, steps: int) -> Floats:
+    """Return the share of each N, rising, in the mixture that strays so far (see `at_kl`).
+
+    >>> mixture([1, 2, 4], kl_bound(2, 8), 8).tolist()
+    [0.0, 1.0, 0.0]
+    """
     bounds = [kl_bound(n, steps) for n in numbers]
-    return float(np.interp(kl, bounds, [points[n] for n in numbers]))
+    return np.array([np.interp(kl, bounds, one) for one in np.eye(len(bounds))])

@@ -125,9 +125,8 @@ class Model:
         self.medians.append([tuple(np.flatnonzero(row).tolist()) for row in can])
         for t in steps:
             most = int(can.sum(1).max())
-            tones = np.argsort(~can, axis=1, kind="stable")[
-                :, :most
-            ]  # (U, M), those that can first
+            # those that can first: (U, M)
+            tones = np.argsort(~can, axis=1, kind="stable")[:, :most]
             some = np.take_along_axis(can, tones, axis=1)
             tones = np.where(some, tones, tones[:, :1])
             now = State(*(column[:, None, None] for column in self.state))

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from musicgym.agents.best_of_n import Best, curve, draws, kl_bound
+from musicgym.agents.best_of_n import Best, Drawn, curve, kl_bound, pool
 from musicgym.agents.kl_control import entropy, kl_divergence
 from musicgym.agents.library import Stage
 from musicgym.agents.melody_lstm import MelodyLSTM
@@ -193,16 +193,17 @@ class Evaluation:
             return [record for record in held.values() if record is not None]
         started = time.perf_counter()
         scene, task = self.scene(seed), self.task
-        returns = np.empty((self.count, largest))
         best = {n: Best(n, self.count, task.task.steps) for n in sizes}
-        for drawn in draws(
-            self.workshop.prior, task.task, task.reward, scene.episodes, largest, seed,
-            device=self.workshop.device,
-        ):  # fmt: skip
-            returns[drawn.episode, drawn.draw] = drawn.returns
+
+        def hear(drawn: Drawn) -> None:
             for some in best.values():
                 some.hear(drawn)
             drawn_more(len(drawn.draw))
+
+        returns = pool(
+            self.workshop.prior, task.task, task.reward, scene.episodes, largest, seed,
+            hear=hear, device=self.workshop.device,
+        )  # fmt: skip
         unbiased = curve(returns)
         records = []
         for n in sizes:

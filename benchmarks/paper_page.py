@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from .metrics import METRICS
 from .published import ACMG_TABLE_1, RL_TUNER_TABLE, Printed
 from .records import HUMAN
-from .tables import SEARCHES, Row, against_search, cell, heading, markdown, shown
+from .tables import SEARCHES, Row, against_search, cell, heading, markdown, scale, shown
 
 __all__ = ["page"]
 
@@ -250,15 +250,11 @@ def _cell(row: Row, figure: str) -> str:
     return cell(row, figure, spread=True)
 
 
-def _times(figure: str) -> int:
-    return 100 if heading(figure).endswith("%") else 1
-
-
 def _step(low: Row, high: Row, figure: str) -> tuple[float, float]:
     """Return a difference of two systems, as printed, and its size in standard errors."""
-    difference = _times(figure) * (high.mean(figure) - low.mean(figure))
+    difference = scale(figure) * (high.mean(figure) - low.mean(figure))
     known = [row for row in (low, high) if not math.isnan(row.spread(figure))]
-    error = _times(figure) * math.sqrt(
+    error = scale(figure) * math.sqrt(
         sum(row.spread(figure) ** 2 / len(row.values(figure)) for row in known)
     )
     return difference, abs(difference) / error if error > 0 else math.inf

@@ -25,7 +25,7 @@ from musicgym.agents.library import Stage, with_prior
 from musicgym.agents.pretraining import lessons
 from musicgym.files import write_whole
 
-from .entries import BASELINES, Entry
+from .entries import BASELINES, PLANNERS, Entry
 from .evaluate import Evaluation, evaluation, progress
 from .paper_page import page
 from .paper_pictures import figures_8_and_9
@@ -141,7 +141,7 @@ def records(part: str, settings: Settings, stage: Stage) -> list[Record]:
 def _entries(part: str, settings: Settings) -> Iterator[tuple[str, ACMGConfig | None, int]]:
     """Yield what a part grades: a name, a configuration where it is trained, a seed."""
     for name in BASELINES:
-        if part == "rl_tuner" and name in ("optimum", "soft_optimum"):
+        if part == "rl_tuner" and name in PLANNERS:
             continue  # it has none: most of its terms look at the whole melody so far
         seeds = settings.seeds if name == "melody_lstm" else 1
         yield from ((name, None, seed) for seed in range(1, seeds + 1))
@@ -180,8 +180,10 @@ def write(settings: Settings, stage: Stage, command: str) -> list[Path]:
         if part in systems:
             paths.append(settings.out / name)
             write_whole(paths[-1], draw(systems[part]))
+    # The default prior: not trained for a page that does not speak of it.
+    losses = _losses(stage) if {"acmg", "balanced"} & systems.keys() else None
     paths.append(settings.out / "papers.md")
-    write_whole(paths[-1], page(systems, command, _losses(stage)).encode())
+    write_whole(paths[-1], page(systems, command, losses).encode())
     return paths
 
 

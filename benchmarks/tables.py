@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicgym.agents.best_of_n import kl_bound
+from musicgym.agents.best_of_n import kl_bound, mixture
 
 from .audit.statistics import Estimate
 from .audit.statistics import mean as paired_mean
@@ -89,17 +89,22 @@ def heading(figure: str) -> str:
     return figure.replace("_", " ") + (f" {unit}" if unit else "")
 
 
+def scale(figure: str) -> int:
+    """Return what a figure is multiplied by for people: shares are in percent."""
+    return 100 if heading(figure).endswith("%") else 1
+
+
 def shown(systems: Sequence[Row], asked: Sequence[str] = ()) -> list[Row]:
     """Return the rows without most of the best-of-N rows, which a picture shows better.
 
     Those of `SEARCHES`, the largest and those that were asked for stay.
     """
-    sizes = [int(r.name.removeprefix("best_of_")) for r in systems if _is_search(r)]
+    sizes = [int(r.name.removeprefix("best_of_")) for r in systems if is_search(r)]
     wanted = (*SEARCHES, *asked, f"best_of_{max(sizes, default=0)}")
-    return [row for row in systems if not _is_search(row) or row.name in wanted]
+    return [row for row in systems if not is_search(row) or row.name in wanted]
 
 
-def _is_search(row: Row) -> bool:
+def is_search(row: Row) -> bool:
     """Tell whether a row is one of the best-of-N curve."""
     return re.fullmatch(r"best_of_\d+", row.name) is not None
 
@@ -109,10 +114,10 @@ def cell(row: Row, figure: str, spread: bool = False) -> str:
     value = row.mean(figure)
     if value != value:
         return "-"
-    times = 100 if heading(figure).endswith("%") else 1
+    times = scale(figure)
     digits = 1 if times == 100 else 3 if abs(value) < 1 else 2
     text = f"{times * value:.{digits}f}"
-    if figure == "kl" and row.name.startswith("best_of_"):
+    if figure == "kl" and is_search(row):
         return f"≤{text}"  # the formula is an upper bound
     if spread and row.spread(figure) == row.spread(figure):
         text += f" ± {times * row.spread(figure):.{digits}f}"
@@ -177,26 +182,24 @@ def against_search(systems: Sequence[Row]) -> list[str]:
     prior = next((row for row in systems if row.name == "melody_lstm"), None)
     search = dict(sorted({**({1: prior} if prior else {}), **search}.items()))
     steps = BenchmarkTask(**systems[0].records[0].task).plain("random").steps
-    bounds = [kl_bound(n, steps) for n in search]
+    last = kl_bound(max(search), steps)
     lines = []
     for row in systems:
         if not row.records[0].facts.get("training_steps"):
             continue
         kl = row.mean("kl")
-        share = np.array(
-            [np.interp(kl, bounds, np.eye(len(bounds))[i]) for i in range(len(bounds))]
-        )
+        share = mixture(list(search), kl, steps)
         found = _paired(row, list(search.values()), share)
         if found is None:
             continue
         value, low, high = found
         side = "above" if low > 0 else "BELOW" if high < 0 else "level with"
-        beyond = kl > bounds[-1]
+        beyond = kl > last
         told = f"best of {max(search):,}" if beyond else "best-of-N at the same KL"
         lines.append(
             f"{row.name}: {side} {told}, {value:+.2f} [{low:+.2f}, {high:+.2f}]"
             + f" ({kl:.3f} nats a step"
-            + (f", against {bounds[-1]:.3f} at most" if beyond else "")
+            + (f", against {last:.3f} at most" if beyond else "")
             + ")"
             + ("; undecided: its KL asks for more draws" if beyond and side != "BELOW" else "")
             + _taught(row)

@@ -12,8 +12,9 @@ from typing import Any
 
 from musicgym.export.extras import require
 
+from .entries import PLANNERS
 from .records import HUMAN
-from .tables import Row
+from .tables import Row, is_search
 
 __all__ = ["picture"]
 
@@ -37,11 +38,11 @@ def kind(row: Row) -> str:
     """Return what kind of system a row is."""
     if row.records[0].facts.get("training_steps"):
         return "learned"
-    if row.name.startswith("best_of_"):
+    if is_search(row):
         return "search"
     if row.name.startswith(("melody_lstm", "markov")):
         return "prior"
-    return "planner" if row.name in ("optimum", "soft_optimum") else "simple"
+    return "planner" if row.name in PLANNERS else "simple"
 
 
 def picture(systems: Sequence[Row]) -> bytes:

@@ -482,9 +482,7 @@ class Papers:
             self.steps,
         )  # fmt: skip
         given = ("seeds", "count", "best_of", "steps")
-        chosen = [name for name in given if getattr(self, name) != getattr(Papers, name)]
-        options = [f"--{name.replace('_', '-')} {getattr(self, name)}" for name in chosen]
-        command = " ".join(["musicgym papers", *self.parts, *options])
+        command = _typed("musicgym papers", *self.parts, settings=self, given=given)
         for path in papers.write(settings, _stages(None), command):
             print(path)
 
@@ -515,9 +513,7 @@ class Bench:
         from musicgym.benchmarks.throughput import run as bench
 
         given = ("repeats", "seconds", "device", "out")
-        chosen = [name for name in given if getattr(self, name) != getattr(Bench, name)]
-        options = [f"--{name} {getattr(self, name)}" for name in chosen]
-        command = " ".join(["musicgym bench", self.what, *options])
+        command = _typed("musicgym bench", self.what, settings=self, given=given)
         found = bench.run(self.what, self.seconds, self.repeats, self.peers, self.device, command)
         print(bench.text(found))
         for path in bench.publish(found, self.out) if self.out else ():
@@ -535,6 +531,13 @@ Command = (
     | Annotated[Papers, conf.subcommand("papers")]
     | Annotated[Bench, conf.subcommand("bench")]
 )
+
+
+def _typed(*words: str, settings: object, given: Sequence[str]) -> str:
+    """Return a command as it was typed: its words, and the settings that are not as usual."""
+    chosen = [n for n in given if getattr(settings, n) != getattr(type(settings), n)]
+    options = [f"--{n.replace('_', '-')} {getattr(settings, n)}" for n in chosen]
+    return " ".join([*words, *options])
 
 
 def _wrapped(lines: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from musicgym.dynamics import Episodes
 from musicgym.env import MelodyComposeEnv
 from musicgym.events import FIRST_NOTE, HOLD, REST
 from musicgym.reward import Rule, SequenceTerm, term_names
@@ -86,3 +87,14 @@ def equal(a: Any, b: Any, path: str = "") -> None:
             equal(x, y, f"{path}[{i}]")
     else:
         assert a == b, (path, a, b)
+
+
+class Onsets(SequenceTerm):
+    """Pays the onsets so far."""
+
+    def begin(self, episodes: Episodes, which: Any) -> None:
+        self.count = np.zeros(len(episodes.key))
+
+    def pay(self, events: Any) -> Any:
+        self.count += events > 1
+        return self.count.copy()

@@ -18,21 +18,9 @@ from musicgym.corpus.dataset import windows
 from musicgym.dynamics import Episodes
 from musicgym.observation import layout
 from musicgym.replay import episodes_of
-from musicgym.reward import SequenceTerm, load
+from musicgym.reward import load
 
-
-class Onsets(SequenceTerm):
-    """Pays the onsets so far."""
-
-    def begin(self, episodes: Episodes, which: Any) -> None:
-        self.count = np.zeros(len(episodes.key))
-
-    def pay(self, events: Any) -> Any:
-        self.count += events > 1
-        return self.count.copy()
-
-
-SPECS = ["acmg", "acmg_literal", "balanced", {f"{__name__}:Onsets": 0.5, "median_line": 1.0}]
+SPECS = ["acmg", "acmg_literal", "balanced", {"playing:Onsets": 0.5, "median_line": 1.0}]
 
 
 @pytest.mark.parametrize("make", ["lstm", UniformRandom, NearestChordTone])

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playing import Onsets
 from small import vector_env
 
-from musicgym.dynamics import Episodes
 from musicgym.replay import begin, pay
-from musicgym.reward import SequenceTerm, Term, load
+from musicgym.reward import Term, load
 
 SPECS = ["acmg", "acmg_literal", "balanced", {"median_line": {"median": "nearest"}}]
 
@@ -31,17 +31,6 @@ def test_events_are_paid_as_in_the_environment_that_gave_the_episodes(
         raw.append(envs.raw.copy())
     c, state = begin(episodes, envs.task, envs.reward.readings)
     np.testing.assert_array_equal(pay(c, state, events, envs.reward), np.stack(raw, axis=1))
-
-
-class Onsets(SequenceTerm):
-    """Pays the onsets so far."""
-
-    def begin(self, episodes: Episodes, which: Any) -> None:
-        self.count = np.zeros(len(episodes.key))
-
-    def pay(self, events: Any) -> Any:
-        self.count += events > 1
-        return self.count.copy()
 
 
 def test_sequence_terms_start_anew_and_need_the_episodes() -> None:
