@@ -1,4 +1,4 @@
-"""ACMG: the assembled method. Melody_LSTM learns from a corpus, then from rules, then composes."""
+"""ACMG: the assembled method. An actor learns from a corpus, then from rules, then composes."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from musicgym.theory import Key, parse_pitch
 from musicgym.vector_env import MelodyComposeVectorEnv
 
 from . import a2c, checkpoints, ppo
-from .actor_critic import ActorCritic
+from .actor_critic import Actor, ActorCritic, make_actor
 from .checkpoints import CheckpointError
 from .configs import (
     DEFAULT_LEARNING,
+    MODELS,
     A2CConfig,
     ActorCriticConfig,
     KLConfig,
     LearningConfig,
-    MelodyLSTMConfig,
     PPOConfig,
     PretrainConfig,
     Sampling,
+    model_name,
 )
 from .learning import Learner, Report
-from .melody_lstm import MelodyLSTM
 from .parallel import ALONE, Team
 from .pretraining import pretrain
 from .rollout import Rollout, play
@@ -81,9 +81,16 @@ class ACMGConfig:
     learning: LearningConfig = DEFAULT_LEARNING
 
     def __post_init__(self) -> None:
-        """Check the number of environments; the rest is checked where it is used."""
+        """Check the number of environments and the pretraining; the rest where it is used."""
         if self.num_envs < 1:
             raise ValueError(f"num_envs: {self.num_envs!r} is not 1 or more.")
+        name = model_name(self.model.actor)
+        _, training = MODELS[name]
+        if self.pretraining is not None and type(self.pretraining) is not training:
+            raise ValueError(
+                f"pretraining: a {name} is pretrained by {training.__name__}, not by "
+                f"{type(self.pretraining).__name__}."
+            )
 
     @property
     def algorithm(self) -> str:
@@ -120,7 +127,11 @@ class ACMGConfig:
 
     def to_json(self) -> str:
         """Return the configuration as JSON text, read back by `from_json`."""
-        return json.dumps({**asdict(self), "algorithm": self.algorithm}, sort_keys=True)
+        data = {**asdict(self), "algorithm": self.algorithm}
+        name = model_name(self.model.actor)
+        if name != "melody_lstm":
+            data["model"]["actor"]["model"] = name
+        return json.dumps(data, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> ACMGConfig:
@@ -130,9 +141,10 @@ class ACMGConfig:
         learning = data["learning"]
         learning["kl"] = KLConfig(**learning["kl"])
         model = data["model"]
-        model["actor"] = MelodyLSTMConfig(**model["actor"])
+        size, training = MODELS[model["actor"].pop("model", "melody_lstm")]
+        model["actor"] = size(**_with_tuples(model["actor"]))
         if data["pretraining"]:
-            data["pretraining"] = PretrainConfig(**data["pretraining"])
+            data["pretraining"] = training(**data["pretraining"])
         data["pitch_range"] = tuple(data["pitch_range"])
         data["progressions"] = tuple(data["progressions"])
         data |= {"learning": make(**learning), "model": ActorCriticConfig(**model)}
@@ -158,7 +170,9 @@ class Composed:
 
 
 class ACMG:
-    """An LSTM actor-critic that learns from a corpus and from rules, and composes.
+    """An actor-critic that learns from a corpus and from rules, and composes.
+
+    The actor is a Melody_LSTM, or any of the generators.
 
     >>> agent = ACMG(ACMGConfig(pretraining=None))
     >>> made = agent.compose("D minor", "i VI III VII", count=2, seed=1)
@@ -174,7 +188,7 @@ class ACMG:
             torch.manual_seed(config.learning.seed)
             model = ActorCritic(layout(task), task.n_events, config.model)
         self.model = model.to(device).eval()
-        self.prior: MelodyLSTM | None = None
+        self.prior: Actor | None = None
         self.facts: dict[str, Any] = {}
         self.learner: Learner | None = None
         self._resume: checkpoints.Checkpoint | None = None
@@ -353,7 +367,7 @@ class ACMG:
             if prior := checkpoints.under(held.tensors, "prior"):
                 task = agent.config.task()
                 size = agent.config.model.actor
-                agent.prior = MelodyLSTM(layout(task), task.n_events, size).to(device)
+                agent.prior = make_actor(layout(task), task.n_events, size).to(device)
                 agent.prior.load_state_dict(prior)
                 agent.prior.eval().requires_grad_(False)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -364,6 +378,11 @@ class ACMG:
         agent.facts = {name: held.facts[name] for name in known if name in held.facts}
         agent._resume = held if "learner" in held.facts else None
         return agent
+
+
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with the lists of JSON as tuples again."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 
 def check_device(device: str) -> str:

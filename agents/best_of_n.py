@@ -19,7 +19,7 @@ from .heuristics import SURE
 from .imagination import Imagined, imagine
 from .learning import Report
 from .melody_lstm import MelodyLSTM
-from .policy import Policy, chances
+from .policy import Policy, chances, ready
 
 __all__ = [
     "Best",
@@ -91,9 +91,8 @@ def draws(
     )
     fixed = Episodes(*(torch.as_tensor(part).cpu().numpy() for part in episodes))
     key, size = torch.from_numpy(fixed.key.astype(np.int64)), len(fixed.key)
-    player = policy
+    player = ready(policy)
     if isinstance(policy, MelodyLSTM):
-        player = policy.prepared()
         player.compiled = policy.head.weight.device.type == "cpu" and count * size >= MANY
     for first in range(0, count * size, at_once):
         draw, episode = np.divmod(np.arange(first, min(first + at_once, count * size)), size)

@@ -8,14 +8,23 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "DEFAULT_LEARNING",
+    "MODELS",
     "A2CConfig",
+    "ActorConfig",
     "ActorCriticConfig",
+    "CVAEGANConfig",
+    "GeneratorConfig",
+    "GeneratorTraining",
+    "HierarchicalVAEConfig",
     "KLConfig",
+    "LSTMVAEConfig",
     "LearningConfig",
     "MelodyLSTMConfig",
     "PPOConfig",
     "PretrainConfig",
     "Sampling",
+    "TransformerVAEConfig",
+    "model_name",
 ]
 
 #: The types that products can be made in.
@@ -63,22 +72,110 @@ class MelodyLSTMConfig:
 
 
 @dataclass(frozen=True)
+class GeneratorConfig:
+    """What the four generators have in common.
+
+    Attributes:
+        latent: numbers of the latent vector z (Z).
+        dropout: share of the features dropped in pretraining.
+    """
+
+    latent: int = 64
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check(self, "1 or more", _at_least_1, "latent")
+        _check(self, "from 0 to below 1", lambda value: 0 <= value < 1, "dropout")
+
+
+@dataclass(frozen=True)
+class LSTMVAEConfig(GeneratorConfig):
+    """The size of a VAE-LSTM (Pricop & Iftene).
+
+    Attributes:
+        hidden: width of each LSTM layer, in the encoder and in the decoder.
+        layers: LSTM layers on each side.
+    """
+
+    hidden: int = 256
+    layers: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        _check(self, "1 or more", _at_least_1, "hidden", "layers")
+
+
+@dataclass(frozen=True)
+class TransformerVAEConfig(GeneratorConfig):
+    """The size of a VAE-Transformer (Pricop & Iftene).
+
+    Attributes:
+        width: of the model; the feed-forward layer is four times as wide.
+        heads: of the attention.
+        layers: blocks on each side.
+    """
+
+    width: int = 256
+    heads: int = 4
+    layers: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        _check(self, "1 or more", _at_least_1, "width", "heads", "layers")
+        if self.width % self.heads:
+            raise ValueError(f"width: {self.width} is not a multiple of heads, {self.heads}.")
+
+
+@dataclass(frozen=True)
+class CVAEGANConfig(GeneratorConfig):
+    """The size of a CVAE-GAN (Ganorkar & Rathkanthiwar)."""
+
+    hidden: int = 256
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        _check(self, "1 or more", _at_least_1, "hidden")
+
+
+@dataclass(frozen=True)
+class HierarchicalVAEConfig(GeneratorConfig):
+    """The size of a hierarchical RNN-VAE (Zhao et al.)."""
+
+    hidden: int = 256
+    heads: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        _check(self, "1 or more", _at_least_1, "hidden", "heads")
+
+
+ActorConfig = MelodyLSTMConfig | GeneratorConfig
+
+
+@dataclass(frozen=True)
 class ActorCriticConfig:
     """The sizes of an actor-critic.
 
     Attributes:
-        actor: the size of the Melody_LSTM.
+        actor: the size of the actor: of a Melody_LSTM, or of a generator.
         critic_hidden: width of the separate critic's two layers.
         shared: let the value be a linear readout of the actor's LSTM instead.
     """
 
-    actor: MelodyLSTMConfig = field(default_factory=MelodyLSTMConfig)
+    actor: ActorConfig = field(default_factory=MelodyLSTMConfig)
     critic_hidden: int = 128
     shared: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         _check(self, "1 or more", _at_least_1, "critic_hidden")
+        if self.shared and not isinstance(self.actor, MelodyLSTMConfig):
+            raise ValueError("shared: a generator has no outputs to share; its critic is separate.")
 
 
 @dataclass(frozen=True)
@@ -106,6 +203,31 @@ class PretrainConfig:
         _check(self, "1 or more", _at_least_1, "epochs", "batch", "hop")
         _check(self, "above 0", _positive, "learning_rate")
         _check(self, "0 or more", _not_negative, "weight_decay", "seed")
+
+
+@dataclass(frozen=True)
+class GeneratorTraining(PretrainConfig):
+    """How a generator is pretrained.
+
+    Attributes:
+        patience: epochs without a better validation loss after which it stops.
+        beta: weight of the KL from the posterior to the prior, once it has risen.
+        warmup: share of the epochs over which that weight rises from 0.
+        free_bits: nats of KL that each number of z may have for nothing.
+    """
+
+    learning_rate: float = 1e-3
+    patience: int = 10
+    beta: float = 1.0
+    warmup: float = 0.3
+    free_bits: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        _check(self, "1 or more", _at_least_1, "patience")
+        _check(self, "0 or more", _not_negative, "beta", "free_bits")
+        _check(self, "from 0 to 1", lambda value: 0 <= value <= 1, "warmup")
 
 
 @dataclass(frozen=True)
@@ -226,3 +348,17 @@ class Sampling:
 DEFAULT_LEARNING = PPOConfig(
     total_steps=3_000_000, learning_rate=2e-3, lam=0.8, kl=KLConfig(beta=0.5, target=0.14)
 )
+
+#: The models that can be pretrained: name -> its size and how it is trained.
+MODELS: dict[str, tuple[type[ActorConfig], type[PretrainConfig]]] = {
+    "melody_lstm": (MelodyLSTMConfig, PretrainConfig),
+    "lstm_vae": (LSTMVAEConfig, GeneratorTraining),
+    "transformer_vae": (TransformerVAEConfig, GeneratorTraining),
+    "cvae_gan": (CVAEGANConfig, GeneratorTraining),
+    "hierarchical_vae": (HierarchicalVAEConfig, GeneratorTraining),
+}
+
+
+def model_name(config: ActorConfig) -> str:
+    """Return the name of the model that a size is of."""
+    return next(name for name, (size, _) in MODELS.items() if type(config) is size)

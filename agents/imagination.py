@@ -17,8 +17,7 @@ from musicgym.reward import Reward
 from musicgym.task import Task
 
 from .configs import Sampling
-from .melody_lstm import MelodyLSTM
-from .policy import Policy, chances, ringing_column
+from .policy import Policy, begin_play, chances, ready, ringing_column
 from .rollout import Manner, choose
 from .threads import few_threads
 
@@ -58,6 +57,7 @@ def imagine(
     chance: Tensor | None = None,
     keep: bool = False,
     device: str | torch.device = "cpu",
+    latent: Tensor | None = None,
 ) -> Imagined:
     """Play one melody in each of N given episodes, as `rollout.play` does in an environment.
 
@@ -65,7 +65,7 @@ def imagine(
     with this seed would draw them.
 
     Args:
-        policy: what plays; a `MelodyLSTM` is prepared first.
+        policy: what plays; it is prepared first, where it can be.
         episodes: what is fixed, from an environment or `musicgym.replay.episodes_of`.
         task: of the episodes.
         reward: what is paid; its readings are observed.
@@ -75,6 +75,7 @@ def imagine(
         chance: int64 (T, N) 32-bit draws that pick the events, in place of the seed's.
         keep: whether to keep the logits.
         device: where the policy is.
+        latent: (N, L) what a `LatentPolicy` plays under, in place of what it would draw.
 
     Raises:
         ValueError: the episodes are not of the task's length.
@@ -90,7 +91,7 @@ def imagine(
     """
     device, sizes = torch.device(device), layout(task)
     manner = Manner(sampling, ringing_column(task), keep, judged=False)
-    player = policy.prepared() if isinstance(policy, MelodyLSTM) else policy
+    player = ready(policy)
     if episodes.masks.shape[1] != task.steps:
         raise ValueError(
             f"episodes: they have {episodes.masks.shape[1]} steps and the task {task.steps}."
@@ -101,7 +102,7 @@ def imagine(
         chance = chances(torch.from_numpy(start.key), seed, task.steps)
     chance = chance.to(device)
     seen, every = np.empty((n, len(sizes)), np.uint8), np.arange(n)
-    carried = player.initial_state(episodes)
+    carried, _ = begin_play(player, episodes, chance[0], latent)
     kept: list[Tensor] = []
 
     def act(t: int, state: State) -> npt.NDArray[np.int64]:

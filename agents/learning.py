@@ -20,12 +20,11 @@ from torch.backends import cudnn
 
 from musicgym.vector_env import MelodyComposeVectorEnv
 
-from .actor_critic import ActorCritic
+from .actor_critic import Actor, ActorCritic
 from .advantages import ReturnScale, gae
 from .checkpoints import under
 from .configs import LearningConfig
 from .kl_control import adapt, entropy, kl_divergence
-from .melody_lstm import MelodyLSTM
 from .parallel import ALONE, Team
 from .policy import masked, ringing_column
 from .rollout import Captured, Rollout, play
@@ -47,6 +46,7 @@ class Batch(NamedTuple):
         returns: (T, B), standardised by the running scale.
         prior: logits (T, B, A) of the prior, or None.
         kl_weight: () beta in the scale of the advantages.
+        latent: (B, L) what the actor played under, or None.
     """
 
     observation: Tensor
@@ -56,6 +56,7 @@ class Batch(NamedTuple):
     returns: Tensor
     prior: Tensor | None
     kl_weight: Tensor
+    latent: Tensor | None = None
 
     def take(self, rows: Tensor) -> Batch:
         """Return the episodes of some rows."""
@@ -67,6 +68,7 @@ class Batch(NamedTuple):
             self.returns[:, rows],
             None if self.prior is None else self.prior[:, rows],
             self.kl_weight,
+            None if self.latent is None else self.latent[rows],
         )
 
 
@@ -111,7 +113,7 @@ class Learner:
             ``team.rows(whole)`` of the whole batch.
         config: of the algorithm.
         update: the algorithm's own part: a batch of episodes to new weights.
-        prior: a frozen policy to stay close to, or None.
+        prior: a frozen actor to stay close to, or None; it hears the latents of the episodes.
         team: the processes that train this agent together.
     """
 
@@ -119,7 +121,7 @@ class Learner:
     envs: Sequence[MelodyComposeVectorEnv]
     config: LearningConfig
     update: Update
-    prior: MelodyLSTM | None = None
+    prior: Actor | None = None
     team: Team = ALONE
 
     def __post_init__(self) -> None:
@@ -267,7 +269,7 @@ class Learner:
         observation = rollout.observation.transpose(0, 1).contiguous()  # (T, B, F)
         events, rewards = rollout.events.T.contiguous(), rollout.rewards.T  # (T, B)
         if rollout.logits is None or rollout.values is None:
-            logits, values = self.model(observation, self.kind)
+            logits, values = self.model(observation, self.kind, rollout.latent)
             logits = masked(logits, observation, self.ringing)
         else:
             logits, values = rollout.logits.transpose(0, 1), rollout.values.T
@@ -275,7 +277,8 @@ class Learner:
         played = log_p.gather(-1, events[..., None]).squeeze(-1)
         prior, kl = None, torch.zeros_like(values)
         if self.prior is not None:
-            prior = self.prior.whole(rollout.observation, self.kind).transpose(0, 1)
+            prior = self.prior.whole(rollout.observation, self.kind, rollout.latent)
+            prior = prior.transpose(0, 1)
             prior = masked(prior, observation, self.ringing)
             kl = kl_divergence(logits, prior)
             rewards = rewards.clone()
@@ -301,6 +304,7 @@ class Learner:
             (returns - self.scale.centre) / self.scale.std,
             prior,
             self.beta.float() / spread,
+            rollout.latent,
         )
         return batch, {
             "kl": means[4],
@@ -323,7 +327,7 @@ class Learner:
             policy_loss: takes log-probabilities (T, B).
             weight: of these episodes among those of the gradient step, over all processes.
         """
-        logits, values = self.model(batch.observation, self.kind)
+        logits, values = self.model(batch.observation, self.kind, batch.latent)
         logits = masked(logits, batch.observation, self.ringing)
         log_p = logits.log_softmax(-1)
         played = log_p.gather(-1, batch.events[..., None]).squeeze(-1)

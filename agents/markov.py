@@ -11,7 +11,7 @@ from musicgym.dynamics import Episodes
 from musicgym.observation import layout
 from musicgym.task import Task
 
-from .pretraining import Lessons, nll
+from .lessons import Lessons, nll
 
 __all__ = ["MarkovTable"]
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from musicgym.dynamics import Episodes
 
 from .configs import MelodyLSTMConfig
+from .policy import ValuedPolicy
 from .recurrence import Gates, bag, cell, plain_bag, recurrence
 
 __all__ = ["Embedding", "MelodyLSTM", "Player"]
@@ -111,8 +112,13 @@ class MelodyLSTM(nn.Module):
             h = self.dropout(self.lstm(x)[0])
             return self.skip(x).float(), h.float()
 
-    def whole(self, observation: Tensor, kind: torch.dtype = torch.float32) -> Tensor:
-        """Return logits (B, T, A) of whole episodes (B, T, F).
+    def whole(
+        self,
+        observation: Tensor,
+        kind: torch.dtype = torch.float32,
+        latent: Tensor | None = None,
+    ) -> Tensor:
+        """Return logits (B, T, A) of whole episodes (B, T, F); there is no latent vector.
 
         In evaluation mode it is `forward` at every step, fused.
         """
@@ -140,9 +146,13 @@ class MelodyLSTM(nn.Module):
         """Return the embedding's table times the weights that go straight to the logits (R, A)."""
         return self.embedding.table.weight @ self.skip.weight.t()
 
-    def prepared(self, kind: torch.dtype = torch.float32) -> Player:
-        """Return this policy made ready for a rollout: it plays the same, faster."""
-        return Player(self, kind)
+    def prepared(
+        self,
+        kind: torch.dtype = torch.float32,
+        values: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> Player:
+        """Return this policy made ready for a rollout: it plays the same, faster (see `Player`)."""
+        return Player(self, kind, values)
 
     def initial_state(self, episodes: Episodes) -> LSTMState:
         """Return zeros for each layer."""
@@ -153,7 +163,7 @@ class MelodyLSTM(nn.Module):
         return self.prepared()(observation, state)
 
 
-class Player:
+class Player(ValuedPolicy):
     """A Melody_LSTM ready for a rollout: what its weights make of the embedding is made once."""
 
     @torch.no_grad()
@@ -208,11 +218,6 @@ class Player:
         like, size = self.layers[0].hidden, len(episodes.tonic)
         zeros = like.new_zeros(size, like.shape[1])
         return tuple((zeros, zeros.float()) for _ in self.layers)
-
-    def __call__(self, observation: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        """Return logits (B, A) of one step (B, F) and the next state."""
-        logits, _, state = self.step(observation, state)
-        return logits, state
 
     def step(
         self, observation: Tensor, state: LSTMState

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -14,7 +15,18 @@ from musicgym.task import Task
 
 from .configs import Sampling
 
-__all__ = ["Policy", "chances", "masked", "ringing_column", "sample"]
+__all__ = [
+    "LatentPolicy",
+    "Policy",
+    "ValuedPolicy",
+    "begin_play",
+    "chances",
+    "masked",
+    "normals",
+    "ready",
+    "ringing_column",
+    "sample",
+]
 
 
 class Policy(Protocol):
@@ -29,6 +41,73 @@ class Policy(Protocol):
 
     def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return logits (B, A) and the next state. The rollout applies the event mask."""
+
+
+class LatentPolicy(Protocol):
+    """A policy that plays an episode under a latent vector: a `Policy` that draws one itself."""
+
+    def draw(self, chance: Tensor) -> Tensor:
+        """Return latents (B, L) from 32 random bits an episode, int64 (B,)."""
+
+    def initial_state(self, episodes: Episodes, latent: Tensor | None = None) -> Any:
+        """Return the state at the start; without latents they are drawn from the episodes' keys."""
+
+    def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return logits (B, A) and the next state."""
+
+
+class ValuedPolicy:
+    """A policy ready for a rollout that may estimate values beside its logits."""
+
+    def initial_state(self, episodes: Episodes) -> Any:
+        """Return the policy's state at the start of the episodes."""
+        raise NotImplementedError
+
+    def step(self, observation: Tensor, state: Any) -> tuple[Tensor, Tensor | None, Any]:
+        """Return logits (B, A), values (B,) if it estimates any, and the next state."""
+        raise NotImplementedError
+
+    def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return logits (B, A) of one step (B, F) and the next state."""
+        logits, _, state = self.step(observation, state)
+        return logits, state
+
+
+def ready(policy: Any) -> Any:
+    """Return a policy made ready for a rollout, where it can be."""
+    return policy.prepared() if hasattr(policy, "prepared") else policy
+
+
+def begin_play(
+    policy: Any, episodes: Episodes, chance: Tensor, latent: Tensor | None = None
+) -> tuple[Any, Tensor | None]:
+    """Return the state at the start of the episodes, and the latents (B, L) if the policy has any.
+
+    Args:
+        policy: a `Policy`, or a `LatentPolicy`.
+        episodes: what it looks at.
+        chance: int64 (B,) 32 random bits an episode, which draw its latents.
+        latent: (B, L) latents to play under instead.
+
+    Raises:
+        ValueError: latents are given and the policy has none, or others.
+    """
+    if not hasattr(policy, "draw"):
+        if latent is not None:
+            raise ValueError("latent: this policy has no latent vector.")
+        return policy.initial_state(episodes), None
+    if latent is None:
+        latent = policy.draw(chance)
+    return policy.initial_state(episodes, latent), latent
+
+
+def normals(chance: Tensor, count: int) -> Tensor:
+    r"""Return standard normal numbers float32 (B, count) from 32 random bits each, int64 (B,).
+
+    .. math:: z_j = \sqrt 2 \, \mathrm{erf}^{-1}(2 u_j - 1), \quad u_j = (bits_j + 1/2) / 2^{32}
+    """
+    bits = draw(chance[:, None], torch.arange(count, device=chance.device))
+    return (math.sqrt(2) * torch.erfinv((bits.double() + 0.5) / 2**31 - 1)).float()
 
 
 def ringing_column(task: Task) -> int:

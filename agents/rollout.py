@@ -18,8 +18,8 @@ from musicgym.tensor_env import Begun, MelodyComposeTensorEnv
 from musicgym.vector_env import MelodyComposeVectorEnv
 
 from .configs import Sampling
-from .melody_lstm import LSTMState, MelodyLSTM, Player
-from .policy import Policy, chances, masked, ringing_column, sample
+from .melody_lstm import LSTMState, Player
+from .policy import Policy, ValuedPolicy, begin_play, chances, masked, ready, ringing_column, sample
 from .threads import few_threads
 
 __all__ = ["Captured", "Rollout", "play"]
@@ -37,6 +37,7 @@ class Rollout(NamedTuple):
         logits: float32 (B, T, A) that the events were drawn from, the mask applied, at temperature
             1; None where they are not kept.
         values: float32 (B, T), the player's own estimates, or None.
+        latent: float32 (B, L), what a `LatentPolicy` played under, or None.
     """
 
     observation: Tensor
@@ -46,6 +47,7 @@ class Rollout(NamedTuple):
     episodes: Episodes
     logits: Tensor | None = None
     values: Tensor | None = None
+    latent: Tensor | None = None
 
 
 class Steps(NamedTuple):
@@ -88,6 +90,7 @@ def play(
     first: int = 0,
     captured: Captured | None = None,
     keep: bool = False,
+    latent: Tensor | None = None,
 ) -> Rollout:
     """Play one whole episode in each environment; all randomness comes from the seed.
 
@@ -99,13 +102,14 @@ def play(
 
     Args:
         envs: where to play.
-        policy: what plays; a `MelodyLSTM` is prepared first.
+        policy: what plays; it is prepared first, where it can be.
         seed: fixes the episodes and the events that are drawn.
         sampling: how events are drawn.
         options: of the reset.
         device: where the policy is.
         judge: let policy terms pay, and keep the logits and the player's values.
         keep: keep them although no policy term pays.
+        latent: (B, L) what a `LatentPolicy` plays under, in place of what it would draw.
         first: the place of the first melody in a larger batch: the result is its rows
             ``first`` to ``first + B``.
         captured: keeps the CUDA graph of a rollout from one call to the next. What it returns
@@ -122,19 +126,19 @@ def play(
     forced = np.broadcast_to(opening, (envs.num_envs, opening.shape[-1])).T  # (taught, B)
     judged = judge and any(isinstance(term, PolicyTerm) for _, term in envs.reward.others)
     manner = Manner(sampling, ringing_column(envs.task), judge or keep, judged)
-    player = policy.prepared() if isinstance(policy, MelodyLSTM) else policy
+    player = ready(policy)
     device = torch.device(device)
     if isinstance(envs, MelodyComposeTensorEnv):
-        begun = envs.begin(seed + first, rest)
+        reset = envs.begin(seed + first, rest)
         episodes = envs.episodes()
         chance = chances(episodes.key, seed, envs.task.steps)
-        start = player.initial_state(episodes)
+        start, latent = begin_play(player, episodes, chance[0], latent)
         taught = torch.from_numpy(forced.copy()).to(device)
         if captured is not None and isinstance(player, Player) and not len(taught):
-            steps, state, seen = captured.play(envs, manner, player, begun, chance, start)
+            steps, state, seen = captured.play(envs, manner, player, reset, chance, start)
         else:
             steps, state, seen = play_tensors(
-                envs.stepper, manner, player, begun, chance, start, taught
+                envs.stepper, manner, player, reset, chance, start, taught
             )
         rewards, terms = envs.put(state, seen, steps.events, steps.rewards, steps.terms)
         steps = steps._replace(rewards=rewards, terms=terms)
@@ -142,7 +146,7 @@ def play(
         seen, _ = envs.reset(seed=seed + first, options=rest)
         episodes = envs.episodes()
         chance = chances(torch.from_numpy(episodes.key).to(device), seed, envs.task.steps)
-        start = player.initial_state(episodes)
+        start, latent = begin_play(player, episodes, chance[0], latent)
         steps = play_arrays(envs, manner, player, seen, chance, start, forced)
     heard = len(forced)
     steps.rewards[:heard], steps.terms[:heard] = 0, 0
@@ -154,6 +158,7 @@ def play(
         episodes,
         None if steps.logits is None else steps.logits.transpose(0, 1),
         None if steps.values is None else steps.values.T,
+        latent,
     )
 
 
@@ -162,7 +167,7 @@ def choose(
 ) -> tuple[Tensor, Tensor | None, Tensor, Any]:
     """Return the policy's logits (B, A), mask applied, its values (B,), its events, its state."""
     values: Tensor | None = None
-    if isinstance(player, Player):
+    if isinstance(player, ValuedPolicy):
         logits, values, state = player.step(now, state)
     else:
         logits, state = player(now, state)

@@ -23,11 +23,11 @@ from musicgym.agents.acmg import ACMG, ACMGConfig
 from musicgym.agents.best_of_n import BestOfN, kl_bound
 from musicgym.agents.configs import DEFAULT_LEARNING, A2CConfig, KLConfig, PPOConfig, Sampling
 from musicgym.agents.exact_planner import ExactPlanner
+from musicgym.agents.lessons import lessons
 from musicgym.agents.library import Stage, agent_path, obtain, with_prior
 from musicgym.agents.markov import MarkovTable
 from musicgym.agents.melody_lstm import MelodyLSTM
 from musicgym.agents.policy import Policy
-from musicgym.agents.pretraining import lessons
 from musicgym.agents.soft_planner import SoftPlanner, beta_at
 from musicgym.corpus.dataset import Corpus
 from musicgym.dynamics import Episodes
@@ -133,7 +133,7 @@ class Workshop:
     def prior(self) -> MelodyLSTM:
         """Melody_LSTM, pretrained on the training split: the one prior of the task."""
         made = with_prior(self._config("acmg_ppo", 1), self.corpus, self.stage, self.device).prior
-        assert made is not None
+        assert isinstance(made, MelodyLSTM)
         return made
 
     @cached_property

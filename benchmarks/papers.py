@@ -21,8 +21,8 @@ from musicgym.agents.configs import (
     PPOConfig,
     PretrainConfig,
 )
+from musicgym.agents.lessons import lessons
 from musicgym.agents.library import Stage, with_prior
-from musicgym.agents.pretraining import lessons
 from musicgym.files import write_whole
 
 from .entries import BASELINES, PLANNERS, Entry

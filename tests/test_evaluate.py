@@ -23,8 +23,8 @@ from musicgym.agents.configs import (
     PPOConfig,
     PretrainConfig,
 )
+from musicgym.agents.lessons import lessons
 from musicgym.agents.markov import MarkovTable
-from musicgym.agents.pretraining import lessons
 from musicgym.agents.rollout import play
 from musicgym.benchmarks import entries, evaluate
 from musicgym.benchmarks.entries import BASELINES, ENTRIES, PLANNERS, SIMPLE, Workshop

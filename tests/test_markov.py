@@ -6,8 +6,8 @@ import pytest
 import torch
 from small import corpus, task, vector_env
 
+from musicgym.agents.lessons import Lessons, lessons
 from musicgym.agents.markov import MarkovTable
-from musicgym.agents.pretraining import Lessons, lessons
 from musicgym.agents.rollout import play
 from musicgym.observation import layout
 

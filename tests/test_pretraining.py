@@ -12,7 +12,8 @@ from small import TINY, actor_critic, corpus, task
 
 from musicgym.agents import pretraining
 from musicgym.agents.configs import MelodyLSTMConfig, PretrainConfig
-from musicgym.agents.pretraining import Lessons, lessons, nll, pretrain
+from musicgym.agents.lessons import Lessons, lessons, nll
+from musicgym.agents.pretraining import pretrain
 from musicgym.corpus.dataset import LOW, windows
 from musicgym.env import MelodyComposeEnv
 from musicgym.events import FIRST_NOTE, HOLD

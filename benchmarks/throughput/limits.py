@@ -93,7 +93,10 @@ def flop_a_frame(model: ActorCritic, epochs: int) -> dict[str, float]:
     """
     import torch
 
+    from musicgym.agents.melody_lstm import MelodyLSTM
+
     actor = model.actor
+    assert isinstance(actor, MelodyLSTM)
     needed: list[Tensor] = [
         p for name, p in actor.lstm.named_parameters() if name.startswith("weight")
     ]
