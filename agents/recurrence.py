@@ -34,7 +34,7 @@ class Gates(NamedTuple):
             first layer.
         bias: float32 (4H,).
         hidden: (4H, H), the recurrent weights.
-        input: (4H, H), the input weights above the first layer, or None.
+        input: (4H, K), the weights of what comes from below beside the observation, or None.
     """
 
     starts: Tensor
@@ -53,7 +53,7 @@ def cell(
     Args:
         gates: the layer; the type of its recurrent weights is that of the products.
         seen: uint8 (B, F).
-        below: (B, H), the output of the layer below, or None.
+        below: (B, K), the output of the layer below or a condition, or None.
         h: (B, H), the output before, in the weights' type.
         c: (B, H), the cells before.
         compiled: use the compiled loop; it has to be loaded first, which a short play is not worth.
@@ -61,6 +61,7 @@ def cell(
     product = torch.mm(h, gates.hidden.t())  # (B, 4H)
     if below is not None and gates.input is not None:
         product += torch.mm(below, gates.input.t())
+    if not len(gates.table):
         seen = seen[:, :0]
     if not compiled:
         return plain_cell(gates, seen, product, c)
@@ -166,10 +167,10 @@ def recurrence(
     Args:
         gates: the layer, in float32.
         seen: uint8 (T, B, F), contiguous.
-        below: (T, B, H), the outputs of the layer below, or None.
+        below: (T, B, K), the outputs of the layer below or a condition, or None.
         kind: the type of the products, float32 or bfloat16.
     """
-    if below is not None:
+    if not len(gates.table):
         seen = seen[..., :0]
     apply: Callable[..., Tensor] = _Recurrence.apply
     return apply(seen, *gates[:5], below, gates.input, kind)
