@@ -27,9 +27,11 @@ __all__ = [
     "LEVELS",
     "TARGETS",
     "EmotionTargets",
+    "distances",
     "emotion",
     "emotion_of",
     "nearest",
+    "number",
     "targets",
 ]
 
@@ -67,7 +69,7 @@ EMOTIONS = tuple(TARGETS)
 MAJOR, MINOR = (4, 9, 11), (3, 8, 10)
 
 
-def emotion(probabilities: Array, low: int, tonic: Array) -> Array:
+def emotion(probabilities: Array, low: Array, tonic: Array) -> Array:
     r"""Return the five `FEATURES` of N melodies (N, 5).
 
     With :math:`p_t(k)` the probability that step t strikes pitch k, :math:`l_t(k)` that k is the
@@ -99,7 +101,7 @@ def emotion(probabilities: Array, low: int, tonic: Array) -> Array:
 
     Args:
         probabilities: (N, T, A) of hold, rest and the pitches from `low` at each step.
-        low: the MIDI pitch of event 2.
+        low: the MIDI pitch of event 2, one or (N,).
         tonic: (N,) pitch classes of the tonics.
 
     >>> c_e_g = np.eye(10)[[[2, 0, 6, 1, 9, 0]]]  # C4 held, E4, a rest, G4 held
@@ -134,12 +136,12 @@ def emotion(probabilities: Array, low: int, tonic: Array) -> Array:
     )
 
 
-def emotion_of(events: Array, low: int, tonic: Array, n_events: int | None = None) -> Array:
+def emotion_of(events: Array, low: Array, tonic: Array, n_events: int | None = None) -> Array:
     """Return the five `FEATURES` of melodies (N, T) of events, float64 (N, 5); see `emotion`.
 
     Args:
         events: (N, T) integers, NumPy or torch; an event outside the alphabet counts as a rest.
-        low: the MIDI pitch of event 2.
+        low: the MIDI pitch of event 2, one or (N,).
         tonic: (N,) pitch classes of the tonics.
         n_events: the size of the alphabet; by default as large as the events need.
 
@@ -255,11 +257,12 @@ def targets(cut: Windows, low: int) -> EmotionTargets:
     return EmotionTargets(tuple(map(tuple, values)), tuple(deviations))
 
 
-def nearest(features: Array, known: EmotionTargets, without: Sequence[str] = ("mode",)) -> Array:
-    """Return the emotion (N,) whose target is nearest to features (N, 5), as its place.
+def distances(features: Array, known: EmotionTargets, without: Sequence[str] = ("mode",)) -> Array:
+    """Return how far features (N, 5) lie from the target of each of the `EMOTIONS` (N, 5).
 
-    Distances are Euclidean over standard deviations. The mode is left out by default: a melody
-    over given chords can hardly choose it. The first of equally near ones is taken.
+    The root of the mean squared difference in standard deviations, over the features that count: 1
+    is one deviation in each. The mode is left out by default: a melody over given chords can hardly
+    choose it.
 
     Raises:
         ValueError: `without` names no feature, or all of them.
@@ -274,7 +277,15 @@ def nearest(features: Array, known: EmotionTargets, without: Sequence[str] = ("m
         raise ValueError("emotion: no feature is left to tell emotions by.")
     own = known.standardised(features)[:, kept]
     table = known.standardised(_like(known.table, features))[:, kept]
-    return ((own[:, None] - table[None]) ** 2).sum(-1).argmin(-1)
+    return ((own[:, None] - table[None]) ** 2).mean(-1) ** 0.5
+
+
+def nearest(features: Array, known: EmotionTargets, without: Sequence[str] = ("mode",)) -> Array:
+    """Return the emotion (N,) whose target is nearest to features (N, 5), as its place.
+
+    See `distances`. The first of equally near ones is taken.
+    """
+    return distances(features, known, without).argmin(-1)
 
 
 # What differs between NumPy and torch
