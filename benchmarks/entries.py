@@ -20,11 +20,21 @@ from torch import Tensor
 
 from musicgym.agents import heuristics
 from musicgym.agents.acmg import ACMG, ACMGConfig
+from musicgym.agents.actor_critic import Actor
 from musicgym.agents.best_of_n import BestOfN, kl_bound
-from musicgym.agents.configs import DEFAULT_LEARNING, A2CConfig, KLConfig, PPOConfig, Sampling
+from musicgym.agents.configs import (
+    DEFAULT_LEARNING,
+    MODELS,
+    A2CConfig,
+    ActorCriticConfig,
+    KLConfig,
+    PPOConfig,
+    Sampling,
+)
 from musicgym.agents.exact_planner import ExactPlanner
+from musicgym.agents.generators.generator import Generator
 from musicgym.agents.lessons import lessons
-from musicgym.agents.library import Stage, agent_path, obtain, with_prior
+from musicgym.agents.library import Stage, agent_path, obtain, prior_path, with_prior
 from musicgym.agents.markov import MarkovTable
 from musicgym.agents.melody_lstm import MelodyLSTM
 from musicgym.agents.policy import Policy
@@ -49,11 +59,18 @@ LEARNED = {
     "acmg_a2c": A2CConfig(total_steps=3_000_000, kl=KLConfig(0.5, 0.14)),
     "acmg_ppo_free": PPOConfig(total_steps=1_000_000),
 }
+#: The generators as they come from the corpus, and how PPO goes on with them.
+GENERATORS = tuple(name for name in MODELS if name != "melody_lstm")
+FINE_TUNING = replace(DEFAULT_LEARNING, total_steps=1_000_000)
+FINE_TUNED = {f"{name}_ppo": name for name in GENERATORS}
 #: Episodes of an iteration, where they are not those of the default agent.
 SIZES = {"acmg_a2c": 16, "acmg_ppo_free": 32}
 ENTRIES = (
-    *SIMPLE, "markov", "melody_lstm", "best_of_64", *LEARNED, "soft_optimum", "optimum",
+    *SIMPLE, "markov", "melody_lstm", "best_of_64", *GENERATORS, *LEARNED, *FINE_TUNED,
+    "soft_optimum", "optimum",
 )  # fmt: skip
+#: Best of N of Melody_LSTM, or of a generator.
+SEARCH = re.compile(rf"best_of_(\d{{1,6}})(?:_({'|'.join(GENERATORS)}))?")
 #: Baselines that not every reward has.
 PLANNERS = ("soft_optimum", "optimum")
 #: The rows that any agent stands beside.
@@ -72,6 +89,7 @@ class Entry(NamedTuple):
         sampling: how its events are drawn.
         facts: what it took: training steps and seconds, samples a melody, a checkpoint.
         kl_bound: nats a step, where the policy's logits do not say how far it is from the prior.
+        base: the generator that it began as, if it did; how far it went from it is another figure.
     """
 
     name: str
@@ -79,6 +97,7 @@ class Entry(NamedTuple):
     sampling: Sampling = Sampling()
     facts: dict[str, Any] = {}  # noqa: RUF012 (never changed)
     kl_bound: float | None = None
+    base: Actor | None = None
 
 
 class Own:
@@ -145,7 +164,7 @@ class Workshop:
     def check(self, name: str) -> None:
         """Raise a ValueError where there is no such entry, before anything is trained."""
         base, _, heat = name.partition("@")
-        search = re.fullmatch(r"best_of_(\d{1,6})", base)
+        search = SEARCH.fullmatch(base)
         if search and not int(search[1]):
             raise ValueError(f"entry: the N of {name!r} is not 1 or more.")
         if search and heat:
@@ -154,7 +173,8 @@ class Workshop:
         if not (known or ":" in base or base.endswith(".safetensors")):
             raise ValueError(
                 f"entry: {name!r} is none{closest(base, ENTRIES)}; there are {', '.join(ENTRIES)}, "
-                f"best_of_N, a checkpoint (.safetensors), or package.module:factory for your own."
+                f"best_of_N, best_of_N_lstm_vae, a checkpoint (.safetensors), or "
+                f"package.module:factory for your own."
             )
         if base.endswith(".safetensors") and not Path(base).exists():
             raise ValueError(f"entry: there is no file {base}.")
@@ -189,14 +209,26 @@ class Workshop:
         agent, path = obtain(config, self.corpus, self.stage, device=self.device)
         return self._of(agent, path)
 
+    def generator(self, name: str) -> Entry:
+        """Return a generator as it comes from the corpus, pretrained if it is not there."""
+        config = self._config(f"{name}_ppo", 1)
+        agent = with_prior(config, self.corpus, self.stage, self.device)
+        assert agent.prior is not None
+        facts = {"parameters": sum(p.numel() for p in agent.prior.parameters())}
+        return Entry(name, agent.prior, facts={**agent.facts.get("pretraining", {}), **facts})
+
     def content(self, name: str, seed: int) -> str:
         """Return what fixes an entry beside its name and seed, without making it.
 
         Of a user's own policy that is the file of its factory, not what this imports.
         """
         base = name.partition("@")[0]
-        if base in LEARNED:
+        if base in LEARNED or base in FINE_TUNED:
             return self.content_of(self._config(base, seed))
+        search = SEARCH.fullmatch(base)
+        if generator := base if base in GENERATORS else search and search[2]:
+            config = self._config(f"{generator}_ppo", 1)
+            return prior_path(config, self.corpus.fingerprint).stem
         parts, source = [self.corpus.fingerprint], None
         if base.endswith(".safetensors"):
             source = base
@@ -218,10 +250,13 @@ class Workshop:
             return Entry(name, self.table)
         if name == "melody_lstm":
             return Entry(name, self.prior)
-        if found := re.fullmatch(r"best_of_(\d{1,6})", name):
+        if name in GENERATORS:
+            return self.generator(name)
+        if found := SEARCH.fullmatch(name):
             n = int(found[1])
+            drawn = self.generator(found[2]).policy if found[2] else self.prior
             return Entry(
-                name, BestOfN(self.prior, task, reward, n, seed, device=self.device),
+                name, BestOfN(drawn, task, reward, n, seed, device=self.device),
                 facts={"samples": n}, kl_bound=kl_bound(n, task.steps),
             )  # fmt: skip
         if name == "optimum":
@@ -231,7 +266,7 @@ class Workshop:
             beta = beta_at(task, reward, few, self.table, SOFT_KL)
             facts = {"beta": beta, "kl_to_markov": SOFT_KL}
             return Entry(name, SoftPlanner(task, reward, self.table, beta), facts=facts)
-        if name in LEARNED:
+        if name in LEARNED or name in FINE_TUNED:
             return self.trained(self._config(name, seed))
         if name.endswith(".safetensors"):
             return self._of(ACMG.load(Path(name), self.device), Path(name))
@@ -239,7 +274,10 @@ class Workshop:
 
     def _config(self, name: str, seed: int) -> ACMGConfig:
         task, usual = self.task, ACMGConfig()
+        size, training = MODELS[FINE_TUNED.get(name, "melody_lstm")]
         return ACMGConfig(
+            model=ActorCriticConfig(size()),
+            pretraining=training(),
             corpus=task.corpus,
             meter=task.meter,
             steps_per_beat=task.steps_per_beat,
@@ -248,7 +286,7 @@ class Workshop:
             rewards=task.rewards,
             progressions=(f"corpus:{task.corpus}/train", "random"),
             num_envs=SIZES.get(name, usual.num_envs),
-            learning=replace(LEARNED[name], seed=seed),
+            learning=replace(LEARNED.get(name, FINE_TUNING), seed=seed),
         )
 
     def _of(self, agent: ACMG, path: Path) -> Entry:
@@ -272,7 +310,8 @@ class Workshop:
             "seconds_to_90_percent": seconds,
             "parameters": sum(p.numel() for p in agent.model.parameters()),
         }
-        return Entry(path.stem, agent.model.actor, facts=facts)
+        began = agent.prior if isinstance(agent.prior, Generator) else None
+        return Entry(path.stem, agent.model.actor, facts=facts, base=began)
 
 
 def _sampling(heat: str) -> Sampling:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from musicgym.agents.best_of_n import Best, Drawn, curve, kl_bound, pool
@@ -243,7 +243,10 @@ class Evaluation:
 
     @torch.no_grad()
     def _divergence(self, entry: Entry, rollout: Rollout, prior: MelodyLSTM) -> dict[str, Measured]:
-        """Return the KL to the prior and the entropy, nats a step, at the entry's temperature."""
+        """Return the KL to the prior and the entropy, nats a step, at the entry's temperature.
+
+        A generator's are given z: upper bounds on those of its melodies.
+        """
         count = len(rollout.events)
         if entry.kl_bound is not None:
             return {"kl": whole(entry.kl_bound, count)}
@@ -252,11 +255,15 @@ class Evaluation:
         if not (logits.max(-1).values.abs() < 1e8).all():
             raise ValueError(f"entry: {entry.name} gave logits that are no finite numbers.")
         logits = logits.float().clamp(min=-1e9) / max(entry.sampling.temperature, 1e-3)
-        base = masked(prior.whole(seen), seen, ringing_column(self.task.task))
-        return {
-            "kl": over(kl_divergence(logits, base).mean(1).cpu().double().numpy()),
-            "entropy": over(entropy(logits).mean(1).cpu().double().numpy()),
-        }
+        found = {"kl": kl_divergence(logits, self._masked(prior.whole(seen), seen))}
+        if entry.base is not None:
+            base = entry.base.whole(seen, latent=rollout.latent)
+            found["kl_to_base"] = kl_divergence(logits, self._masked(base, seen))
+        found["entropy"] = entropy(logits)
+        return {name: over(x.mean(1).cpu().double().numpy()) for name, x in found.items()}
+
+    def _masked(self, logits: Tensor, seen: Tensor) -> Tensor:
+        return masked(logits, seen, ringing_column(self.task.task))
 
     def _made(self, started: float) -> dict[str, Any]:
         seconds = round(time.perf_counter() - started, 3)

@@ -19,10 +19,12 @@ from tyro import conf
 
 from musicgym.agents.configs import (
     DEFAULT_LEARNING,
+    MODELS,
     A2CConfig,
     ActorCriticConfig,
     KLConfig,
     LearningConfig,
+    MelodyLSTMConfig,
     PPOConfig,
     PretrainConfig,
 )
@@ -150,6 +152,25 @@ class Training:
         return prepare(self.corpus, steps_per_beat=self.steps_per_beat, jobs=os.cpu_count() or 1)
 
 
+def _melody_lstm(
+    actor: MelodyLSTMConfig = MelodyLSTMConfig(),  # noqa: B008 (frozen)
+    critic_hidden: int = ActorCriticConfig.critic_hidden,
+    shared: bool = ActorCriticConfig.shared,
+) -> ActorCriticConfig:
+    """Return the sizes of a Melody_LSTM and its critic.
+
+    Args:
+        actor: the size of the Melody_LSTM.
+        critic_hidden: width of the separate critic's two layers.
+        shared: let the value be a linear readout of the actor's LSTM instead.
+    """
+    return ActorCriticConfig(actor, critic_hidden, shared)
+
+
+#: On the command line the actor of a size is a Melody_LSTM.
+Model = Annotated[ActorCriticConfig, conf.arg(constructor=_melody_lstm)]
+
+
 @dataclass(frozen=True)
 class Pretrain(Training):
     """Pretrain Melody_LSTM, the prior, on a corpus.
@@ -161,7 +182,7 @@ class Pretrain(Training):
     """
 
     out: Path | None = None
-    model: ActorCriticConfig = field(default_factory=ActorCriticConfig)
+    model: Model = field(default_factory=ActorCriticConfig)
     prior: PretrainConfig = field(default_factory=PretrainConfig)
 
     def run(self) -> None:
@@ -191,8 +212,11 @@ class Train(Training):
         num_envs: melodies an iteration, over all processes.
         out: where to write the agent; the library by default.
         log: folder for TensorBoard; none by default.
-        pretrained: start from Melody_LSTM and stay near it; otherwise random weights and no KL.
-        model: the sizes of actor and critic.
+        actor: what learns: melody_lstm, or a generator, lstm_vae, transformer_vae, cvae_gan or
+            hierarchical_vae, at its default size.
+        pretrained: start from the pretrained actor and stay near it; otherwise random weights and
+            no KL.
+        model: the sizes of Melody_LSTM and of the critic.
         prior: how Melody_LSTM is pretrained.
         ppo: PPO's settings.
         a2c: A2C's settings.
@@ -203,8 +227,11 @@ class Train(Training):
     num_envs: int | None = None
     out: Path | None = None
     log: Path | None = None
+    actor: Literal["melody_lstm", "lstm_vae", "transformer_vae", "cvae_gan", "hierarchical_vae"] = (
+        "melody_lstm"
+    )
     pretrained: bool = True
-    model: ActorCriticConfig = field(default_factory=ActorCriticConfig)
+    model: Model = field(default_factory=ActorCriticConfig)
     prior: PretrainConfig = field(default_factory=PretrainConfig)
     ppo: PPOConfig = DEFAULT_LEARNING
     a2c: A2CConfig = field(default_factory=lambda: A2CConfig(kl=KLConfig(0.5, 0.13)))
@@ -214,8 +241,12 @@ class Train(Training):
         from musicgym.agents.library import obtain
         from musicgym.agents.parallel import join
 
-        given: dict[str, Any] = {"model": self.model}
-        given["pretraining"] = self.prior if self.pretrained else None
+        given: dict[str, Any] = {"model": self.model, "pretraining": self.prior}
+        if self.actor != "melody_lstm":
+            actor, training = MODELS[self.actor]
+            given = {"model": replace(self.model, actor=actor()), "pretraining": training()}
+        if not self.pretrained:
+            given["pretraining"] = None
         if self.num_envs is not None or self.algorithm == "a2c":
             given["num_envs"] = 16 if self.num_envs is None else self.num_envs
         learning: LearningConfig = self.ppo if self.algorithm == "ppo" else self.a2c
