@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from math import ceil
@@ -26,7 +26,7 @@ from musicgym.meters import METERS
 from .dataset import HIGH, LOW, Corpus, Piece, collect
 from .labelling import label_beats
 
-__all__ = ["build", "find_key", "read_chorale"]
+__all__ = ["build", "find_key", "gather", "read_chorale"]
 
 #: A piece that loses more of its notes than this to the grid is dropped. A grid of one slot a beat
 #: is chosen to leave the eighths out, so it may lose more.
@@ -65,39 +65,62 @@ def build(*, steps_per_beat: int = 2, jobs: int = 1, progress: bool = True) -> C
         progress: whether to show a progress bar.
     """
     from music21 import corpus
-    from tqdm import tqdm
 
     paths = sorted(
         str(path) for path in corpus.getComposer("bach") if path.suffix in (".mxl", ".xml")
     )
     work = [(path, steps_per_beat) for path in paths]
-    bar: dict[str, Any] = {"total": len(work), "desc": "chorales", "disable": not progress}
+    return gather("chorales", _read, work, jobs=jobs, progress=progress)
+
+
+def gather(
+    name: str,
+    read: Callable[[tuple[str, int]], list[Piece | str]],
+    work: Sequence[tuple[str, int]],
+    *,
+    jobs: int,
+    progress: bool,
+) -> Corpus:
+    """Read files in parallel and collect their pieces, those that come twice once.
+
+    Args:
+        name: of the corpus.
+        read: a function of a module, from an item of `work` to pieces and reasons for dropping.
+        work: (path, steps_per_beat) of each file.
+        jobs: processes that read in parallel.
+        progress: whether to show a progress bar.
+    """
+    from tqdm import tqdm
+
+    bar: dict[str, Any] = {"total": len(work), "desc": name, "disable": not progress}
     if jobs <= 1:
-        read = list(tqdm(map(_read, work), **bar))
+        found = list(tqdm(map(read, work), **bar))
     else:
         # Spawned, not forked: a fork of a process with running threads can hang.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-            read = list(tqdm(pool.map(_read, work, chunksize=8), **bar))
+            found = list(tqdm(pool.map(read, work, chunksize=4), **bar))
     pieces: list[Piece] = []
     report: Counter[str] = Counter()
     seen: set[tuple[Any, ...]] = set()
-    for result in read:
+    for result in (one for file in found for one in file):
         if isinstance(result, str):
             report[result] += 1
-        elif (content := (result.meter, result.events, result.roots, result.codes)) in seen:
+            continue
+        marks = {(result.name,), (result.meter, result.events, result.roots, result.codes)}
+        if marks & seen:
             report["the same as another"] += 1
-        else:
-            seen.add(content)
-            pieces.append(result)
-    return collect("chorales", pieces, {"kept": len(pieces), **dict(report.most_common())})
+            continue
+        seen |= marks
+        pieces.append(result)
+    return collect(name, pieces, {"kept": len(pieces), **dict(report.most_common())})
 
 
-def _read(work: tuple[str, int]) -> Piece | str:
+def _read(work: tuple[str, int]) -> list[Piece | str]:
     try:
-        return read_chorale(Path(work[0]), work[1])
+        return [read_chorale(Path(work[0]), work[1])]
     except Dropped as reason:
-        return str(reason)
+        return [str(reason)]
 
 
 def read_chorale(path: Path, steps_per_beat: int = 2) -> Piece:

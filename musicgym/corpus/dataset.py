@@ -49,7 +49,7 @@ LOW, HIGH = 48, 83
 FORMAT = 1
 
 #: The corpora that `prepare` can build: each is a module of this folder with `build`.
-SOURCES = ("chorales",)
+SOURCES = ("chorales", "folk")
 
 
 class CorpusMissing(LookupError):
@@ -144,7 +144,7 @@ class Corpus:
     """Pieces, their split by tune, and what was kept and dropped on the way.
 
     Attributes:
-        name: ``"chorales"``, or the name a user gave an import.
+        name: ``"chorales"``, ``"folk"``, or the name a user gave an import.
         pieces: in a fixed order.
         fingerprint: 16 hex digits over the content and the format; equal means the same data.
         split: piece name -> ``"train"``, ``"validation"`` or ``"test"``.
@@ -326,9 +326,9 @@ def load(name: str = "chorales", *, steps_per_beat: int = 2) -> Corpus:
         CorpusMissing: it is not there, or its file is damaged.
     """
     path = cache.corpus_path(name, steps_per_beat)
-    how = "run `musicgym data prepare`"
-    if steps_per_beat != 2:
-        how = f"run `musicgym data prepare --steps-per-beat {steps_per_beat}`"
+    which = f" --corpus {name}" if name in SOURCES[1:] else ""
+    grid = f" --steps-per-beat {steps_per_beat}" if steps_per_beat != 2 else ""
+    how = f"run `musicgym data prepare{which}{grid}`"
     try:
         return _read(path)
     except FileNotFoundError:
