@@ -1,21 +1,24 @@
 """The metrics of Zhao et al., at 120 quarter notes a minute.
 
-The paper gives names and no formulas, so that the formulas are ours. Emotional consistency is not
-here: it needs the emotion vector that melodies are conditioned on.
+The paper gives names and no formulas, so that the formulas are ours. Emotional consistency is read
+from five numbers of a melody, see `musicgym.emotion`; only what was asked for an emotion has one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from musicgym.emotion import EMOTIONS, EmotionTargets, distances, emotion_of, number
 from musicgym.meters import METERS
 
 from .acmg import TRIAD_MASKS, triad_fit
-from .metric import Floats, Metric, entropy, histograms, mean, ratio
+from .metric import Floats, Measured, Metric, entropy, histograms, mean, ratio
 from .pieces import Pieces
 
-__all__ = ["FAMILY", "bleu"]
+__all__ = ["FAMILY", "bleu", "emotion_figures", "emotions"]
 
 #: Seconds of a quarter note.
 QUARTER = 0.5
@@ -173,6 +176,37 @@ def _grams(
     pairs = np.stack([np.nonzero(there)[0], code[there]], 1)
     unique, times = np.unique(pairs, axis=0, return_counts=True)
     return unique[:, 0], unique[:, 1], times
+
+
+def emotions(pieces: Pieces) -> Floats:
+    """Return the five numbers that emotions are told by (N, 5), see `musicgym.emotion.emotion`.
+
+    Every melody has finite ones.
+    """
+    return np.asarray(emotion_of(pieces.events, pieces.low, pieces.tonic))
+
+
+def emotion_figures(
+    pieces: Pieces, known: EmotionTargets, asked: str | Sequence[str] | None = None
+) -> dict[str, Measured]:
+    """Return how a set of N melodies stands to the emotions, the mode left out.
+
+    ``emotion_sad`` and so on are the shares whose nearest emotion it is, ``emotion_distance`` the
+    mean distance to the nearest, see `musicgym.emotion.distances`. Where an emotion was asked for,
+    one or one a melody, ``emotional_consistency`` is the share nearest to it, and
+    ``asked_emotion_distance`` the mean distance to it. Humans were not asked: their shares say what
+    melodies that ignore the question score.
+    """
+    away = distances(emotions(pieces), known)  # (N, 5)
+    heard, total = away.argmin(1), len(away)
+    figures = {f"emotion_{name}": float((heard == k).mean()) for k, name in enumerate(EMOTIONS)}
+    figures["emotion_distance"] = float(away.min(1).mean())
+    if asked is not None:
+        names = [asked] * total if isinstance(asked, str) else list(asked)
+        wanted = np.array([number(name) for name in names])
+        figures["emotional_consistency"] = float((heard == wanted).mean())
+        figures["asked_emotion_distance"] = float(away[np.arange(total), wanted].mean())
+    return {name: Measured(value, total, total) for name, value in figures.items()}
 
 
 def _bleu(order: int) -> Metric:
