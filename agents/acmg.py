@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from torch import Tensor
 
 from musicgym.corpus.dataset import Corpus
 from musicgym.melody import Melody
@@ -193,19 +194,58 @@ class ACMG:
         self.learner: Learner | None = None
         self._resume: checkpoints.Checkpoint | None = None
 
-    def pretrain(self, corpus: Corpus, report: Report = lambda _: None) -> dict[str, float]:
-        """Learn the next event of the corpus; return validation and test figures."""
+    def pretrain(
+        self,
+        corpus: Corpus,
+        report: Report = lambda _: None,
+        checkpoint: Path | None = None,
+        start: ACMG | None = None,
+    ) -> dict[str, float]:
+        """Learn the next event of the corpus; return validation and test figures.
+
+        Args:
+            corpus: what it learns.
+            report: called after each epoch with its figures.
+            checkpoint: written after each epoch; a pretraining that was stopped goes on from it.
+            start: an agent of the same size, pretrained on another corpus, to start from.
+        """
         config = self.config.pretraining
         if config is None:
             raise ValueError("pretraining: this agent's configuration has none.")
         task = self.config.task()
-        self.prior, figures = pretrain(
-            corpus, task, self.config.model.actor, config, report, self.device
-        )
+        self.prior, figures, curve = pretrain(
+            corpus, task, self.config.model.actor, config, report, self.device, checkpoint,
+            self.weights_of(start) if start else None,
+        )  # fmt: skip
         self.model.actor.load_state_dict(self.prior.state_dict())
-        self.facts |= {"corpus": corpus.fingerprint, "pretraining": figures}
+        self.facts |= {"corpus": corpus.fingerprint, "pretraining": figures, "curve": curve}
         self.learner = self._resume = None
         return figures
+
+    def weights_of(self, other: ACMG) -> dict[str, Tensor]:
+        """Return the pretrained weights of another agent, which must read and play the same.
+
+        Raises:
+            ValueError: it has none, or its model, grid, meter, length or range are others.
+        """
+        if other.prior is None:
+            raise ValueError("start_from: the other agent has no prior.")
+        asked, found = (
+            {
+                "model": c.model.actor,
+                "meter": c.meter,
+                "steps_per_beat": c.steps_per_beat,
+                "bars": c.bars,
+                "pitch_range": tuple(map(parse_pitch, c.pitch_range)),
+            }
+            for c in (self.config, other.config)
+        )
+        for name in asked:
+            if asked[name] != found[name]:
+                raise ValueError(
+                    f"start_from: that agent has {name} {found[name]}, and this one {asked[name]}."
+                )
+        return other.prior.state_dict()
 
     def start_from(self, other: ACMG) -> None:
         """Take the prior of another agent of the same size, and start from it."""
@@ -374,7 +414,7 @@ class ACMG:
             raise CheckpointError(
                 f"checkpoint: {path} does not fit this musicgym ({error}); train again."
             ) from error
-        known = ("corpus", "pretraining", "history")
+        known = ("corpus", "pretraining", "curve", "history")
         agent.facts = {name: held.facts[name] for name in known if name in held.facts}
         agent._resume = held if "learner" in held.facts else None
         return agent

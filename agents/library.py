@@ -93,8 +93,10 @@ def with_prior(config: ACMGConfig, corpus: Corpus, stage: Stage, device: str = "
     if found:
         agent.start_from(found)
     else:
-        agent.pretrain(corpus, stage("pretrain", config.pretraining.epochs))
+        begun = path.with_suffix(".begun.safetensors")
+        agent.pretrain(corpus, stage("pretrain", config.pretraining.epochs), begun)
         agent.save(path)
+        begun.unlink(missing_ok=True)
     return agent
 
 

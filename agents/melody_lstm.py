@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from musicgym.dynamics import Episodes
 
 from .configs import MelodyLSTMConfig
-from .policy import ValuedPolicy
+from .generators.training import Groups, Pupil
+from .lessons import Lessons, nll
+from .policy import ValuedPolicy, masked
 from .recurrence import Gates, bag, cell, plain_bag, recurrence
 
 __all__ = ["Embedding", "MelodyLSTM", "Player"]
@@ -67,7 +69,7 @@ class Embedding(nn.Module):
             part[n == 0] = (part * n[:, None]).sum(0) / n.sum()
 
 
-class MelodyLSTM(nn.Module):
+class MelodyLSTM(Pupil):
     """Embedding -> LSTM -> logits over events, the embedding also straight to the logits.
 
     Reference: ACMG, Melody_LSTM (the paper gives no sizes). It is a `Policy`.
@@ -76,7 +78,7 @@ class MelodyLSTM(nn.Module):
     def __init__(self, sizes: dict[str, int], n_events: int, config: MelodyLSTMConfig) -> None:
         """Make the layers for the parts of an observation and A events."""
         super().__init__()
-        self.config = config
+        self.sizes, self.config = dict(sizes), config
         self.embedding = Embedding(sizes, config.hidden)
         between = config.dropout if config.layers > 1 else 0.0
         self.lstm = nn.LSTM(config.hidden, config.hidden, config.layers, dropout=between)
@@ -124,6 +126,27 @@ class MelodyLSTM(nn.Module):
         """
         skip, h = self.features(observation.transpose(0, 1).contiguous(), kind)
         return cast(Tensor, self.head(h) + skip).transpose(0, 1)
+
+    def losses(self, batch: Lessons, share: float, training: Any) -> dict[str, Tensor]:
+        """Return the mean negative log-likelihood () of the events, in nats a step."""
+        return {"nll": nll(self.whole(batch.observation), batch, self._ringing).mean()}
+
+    def figures(self, data: Lessons) -> dict[str, float]:
+        """Return the NLL in nats a step and the share of events that are predicted best."""
+        logits = self.whole(data.observation)
+        best = masked(logits, data.observation, self._ringing).argmax(-1)
+        return {
+            "nll": float(nll(logits, data, self._ringing).mean()),
+            "accuracy": float((best == data.events).float().mean()),
+        }
+
+    def finish(self, groups: Groups) -> None:
+        """Give the values that training never showed a typical vector."""
+        self.embedding.fill_unseen(groups[0].observation)
+
+    @property
+    def _ringing(self) -> int:
+        return list(self.sizes).index("ringing")
 
     def gates(self) -> list[Gates]:
         """Return the layers' weights, the embedding folded into those of the first."""

@@ -1,35 +1,43 @@
-"""Pretraining: Melody_LSTM learns the next event of a corpus by maximum likelihood."""
+"""Pretraining: a model learns a corpus, and what it learned is measured on other tunes."""
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Callable
-from typing import Any
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from musicgym.corpus.dataset import Corpus
 from musicgym.observation import layout
 from musicgym.task import Task
 
-from .configs import ActorConfig, MelodyLSTMConfig, PretrainConfig
-from .lessons import Lessons, lessons, nll
-from .melody_lstm import MelodyLSTM
-from .policy import masked, ringing_column
+from .actor_critic import Actor, make_actor
+from .configs import ActorConfig, PretrainConfig, model_name
+from .generators.training import Curve, measure, train
 from .threads import few_threads
 
-__all__ = ["pretrain"]
+__all__ = ["Pretrained", "cross_validate", "folds", "pretrain"]
+
+Report = Callable[[dict[str, Any]], None]
 
 
-@torch.no_grad()
-def evaluate(model: MelodyLSTM, data: Lessons, ringing: int) -> tuple[float, float]:
-    """Return the mean NLL in nats a step and the share of events that are predicted best."""
-    model.eval()
-    logits = model.whole(data.observation)
-    best = masked(logits, data.observation, ringing).argmax(-1)
-    return float(nll(logits, data, ringing).mean()), float((best == data.events).float().mean())
+class Pretrained(NamedTuple):
+    """What pretraining returns.
+
+    Attributes:
+        model: frozen, in evaluation mode.
+        figures: of its best weights, ``validation_*`` and ``test_*``.
+        curve: figure -> its values epoch by epoch.
+    """
+
+    model: Actor
+    figures: dict[str, float]
+    curve: Curve
 
 
 @few_threads()
@@ -39,10 +47,12 @@ def pretrain(
     task: Task,
     size: ActorConfig,
     config: PretrainConfig,
-    report: Callable[[dict[str, Any]], None] = lambda _: None,
+    report: Report = lambda _: None,
     device: str | torch.device = "cpu",
-) -> tuple[MelodyLSTM, dict[str, float]]:
-    """Pretrain Melody_LSTM; keep the epoch that is best on the validation tunes.
+    checkpoint: Path | None = None,
+    start: Mapping[str, Tensor] | None = None,
+) -> Pretrained:
+    """Pretrain a model; keep the epoch that is best on the validation tunes.
 
     Args:
         corpus: prepared pieces on the task's grid.
@@ -51,49 +61,74 @@ def pretrain(
         config: how it is trained.
         report: called after each epoch with the epoch, losses and learning rate.
         device: where to train.
+        checkpoint: written after each epoch; a training that was stopped goes on from it.
+        start: weights to start from, in place of random ones.
 
-    Returns:
-        The model in evaluation mode, and its validation and test figures.
+    Raises:
+        ValueError: a split has no window of the task's length, the loss is not finite, or the
+            checkpoint is of something else.
     """
-    assert isinstance(size, MelodyLSTMConfig)
     torch.manual_seed(config.seed)
-    sizes = layout(task)
-    ringing = ringing_column(task)
-    train, validation, test = (
-        Lessons(*(part.to(device) for part in lessons(corpus, split, task, hop)))
-        for split, hop in (("train", config.hop), ("validation", 1), ("test", 1))
+    model = make_actor(layout(task), task.n_events, size)
+    data = {}
+    for split, hop in (("train", config.hop), ("validation", 1), ("test", 1)):
+        groups = model.lessons(corpus, split, task, hop)
+        data[split] = [type(g)(*(part.to(device) for part in g)) for g in groups]
+    model = model.to(device)
+    if start is not None:
+        model.load_state_dict(start)
+    about = {
+        "model": model_name(size), "size": asdict(size), "training": asdict(config),
+        "corpus": corpus.fingerprint, "bars": task.bars, "meter": task.meter,
+    }  # fmt: skip
+    curve = train(
+        model, data["train"], data["validation"], config, report, checkpoint, json.dumps(about)
     )
-    model = MelodyLSTM(sizes, task.n_events, size).to(device)
-    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay)
-    steps = config.epochs * math.ceil(len(train.events) / config.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, steps)
-    best, kept = math.inf, copy.deepcopy(model.state_dict())
-    for epoch in range(config.epochs):
-        model.train()
-        total = 0.0
-        for rows in torch.split(torch.randperm(len(train.events)), config.batch):
-            part = Lessons(*(tensor[rows] for tensor in train))
-            loss = nll(model.whole(part.observation), part, ringing).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            total += float(loss.detach()) * len(rows)
-        loss_now, accuracy = evaluate(model, validation, ringing)
-        if loss_now < best:
-            best, kept = loss_now, copy.deepcopy(model.state_dict())
-        report({
-            "epoch": epoch + 1,
-            "train_nll": total / len(train.events),
-            "validation_nll": loss_now,
-            "validation_accuracy": accuracy,
-            "learning_rate": schedule.get_last_lr()[0],
-        })  # fmt: skip
-    model.load_state_dict(kept)
-    model.embedding.fill_unseen(train.observation)
-    figures = {}
-    for name, data in (("validation", validation), ("test", test)):
-        figures[f"{name}_nll"], figures[f"{name}_accuracy"] = evaluate(model, data, ringing)
+    if start is None:
+        model.finish(data["train"])
+    figures: dict[str, float] = {}
+    for split in ("validation", "test"):
+        found = measure(model, data[split], config.seed)
+        figures |= {f"{split}_{name}": value for name, value in found.items()}
     model.requires_grad_(False)
-    return model.eval(), figures
+    return Pretrained(model.eval(), figures, curve)
+
+
+def folds(corpus: Corpus, count: int, seed: int = 0) -> Iterator[Corpus]:
+    """Yield the corpus once for each fold, with that fold's tunes in the place of validation.
+
+    The tunes of training and validation are pooled and dealt out; the test tunes stay.
+
+    Raises:
+        ValueError: fewer than 2 folds, or fewer tunes than folds.
+    """
+    pooled = sorted({p.tune for p in corpus.pieces if corpus.split[p.name] != "test"})
+    if not 2 <= count <= len(pooled):
+        raise ValueError(
+            f"folds: {count!r} is not from 2 to {len(pooled)}, the tunes of {corpus.name!r}."
+        )
+    order = np.random.default_rng(seed).permutation(len(pooled)).tolist()
+    for fold in range(count):
+        held = {pooled[place] for place in order[fold::count]}
+        split = {
+            piece.name: side
+            if (side := corpus.split[piece.name]) == "test"
+            else ("validation" if piece.tune in held else "train")
+            for piece in corpus.pieces
+        }
+        mark = f"{corpus.fingerprint}-fold{fold + 1}of{count}"
+        yield replace(corpus, split=split, fingerprint=mark)
+
+
+def cross_validate(
+    corpus: Corpus,
+    task: Task,
+    size: ActorConfig,
+    config: PretrainConfig,
+    count: int,
+    report: Report = lambda _: None,
+    device: str | torch.device = "cpu",
+) -> list[dict[str, float]]:
+    """Return the figures of a model pretrained once for each fold; see `folds` and `pretrain`."""
+    parts = folds(corpus, count)
+    return [pretrain(part, task, size, config, report, device).figures for part in parts]

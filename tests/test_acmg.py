@@ -111,7 +111,8 @@ def test_pretraining_gives_the_actor_the_prior_and_keeps_its_figures() -> None:
         torch.equal(value, made.model.actor.state_dict()[name])
         for name, value in made.prior.state_dict().items()
     )
-    assert made.facts == {"corpus": held.fingerprint, "pretraining": figures}
+    assert made.facts["corpus"] == held.fingerprint and made.facts["pretraining"] == figures
+    assert len(made.facts["curve"]["validation_nll"]) == made.config.pretraining.epochs
 
 
 def test_learning_moves_the_actor_and_leaves_the_prior() -> None:

@@ -6,21 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from musicgym.agents.configs import GeneratorConfig, GeneratorTraining
+from musicgym.agents.configs import GeneratorConfig
 from musicgym.agents.lessons import Lessons, nll
 from musicgym.agents.policy import ValuedPolicy, normals
 from musicgym.dynamics import Episodes
 
 from .latent import Posterior, active_units
+from .training import Pupil
 
 __all__ = ["Generator", "LatentPlayer"]
 
 Values = Callable[[Tensor], Tensor]
 
 
-class Generator(nn.Module):
+class Generator(Pupil):
     """A model p(events | z, conditions) with an encoder q(z | melody); it is a `LatentPolicy`.
 
     A subclass writes `encode`, `whole`, `begin` and `step`. A latent (B, L) is z (B, Z) and, where
@@ -68,6 +69,10 @@ class Generator(nn.Module):
         """Return the melodies' own attributes as they stand after z, (B, L - Z)."""
         return lessons.events.new_zeros(len(lessons.events), 0, dtype=torch.float32)
 
+    def premise(self, lessons: Lessons) -> Tensor:
+        """Return the attributes that melodies are read under in training and validation."""
+        return self.condition(lessons)
+
     def asked(self, count: int, chance: Tensor | None = None, **attributes: str) -> Tensor:
         """Return attributes that are asked for as they stand after z, (count, L - Z).
 
@@ -98,9 +103,7 @@ class Generator(nn.Module):
         z = normals(chance, self.config.latent)
         return torch.cat([z, self.asked(len(chance), chance, **attributes)], -1)
 
-    def losses(
-        self, batch: Lessons, share: float, training: GeneratorTraining
-    ) -> dict[str, Tensor]:
+    def losses(self, batch: Lessons, share: float, training: Any) -> dict[str, Tensor]:
         r"""Return the loss () under ``"loss"``, to be minimised, and its parts, all in nats a step.
 
         .. math:: \frac1T \left( -\log p(x | z) + \beta \sum_j \max(\lambda, KL_j) \right)
@@ -114,7 +117,7 @@ class Generator(nn.Module):
             training: the weights.
         """
         posterior, steps = self.encode(batch), batch.events.shape[1]
-        latent = torch.cat([posterior.sample(), self.condition(batch)], -1)
+        latent = torch.cat([posterior.sample(), self.premise(batch)], -1)
         reconstruction = nll(self.whole(batch.observation, latent=latent), batch, self.ringing)
         kl = posterior.kl().mean(0)  # (Z,)
         risen = min(1.0, share / training.warmup) if training.warmup else 1.0
@@ -133,7 +136,7 @@ class Generator(nn.Module):
         ``"loss"``, which stops the training, bounds the NLL with one draw of z a melody.
         """
         posterior, steps = self.encode(data), data.events.shape[1]
-        latent = torch.cat([posterior.sample(), self.condition(data)], -1)
+        latent = torch.cat([posterior.sample(), self.premise(data)], -1)
         told = nll(self.whole(data.observation, latent=latent), data, self.ringing).mean()
         kl = posterior.kl().sum(-1).mean() / steps
         return {

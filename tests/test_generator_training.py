@@ -1,0 +1,218 @@
+"""The training loop that Melody_LSTM and the generators share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from small import corpus, task
+from torch import Tensor, nn
+
+from musicgym.agents.configs import GeneratorTraining, MelodyLSTMConfig, PretrainConfig
+from musicgym.agents.generators.training import Descent, Pupil, train
+from musicgym.agents.pretraining import cross_validate, folds, pretrain
+
+TASK = task(key="natural", progression="random")
+SIZE = MelodyLSTMConfig(16, dropout=0.3)
+
+
+class Numbers(NamedTuple):
+    """N windows that are one number each."""
+
+    value: Tensor
+
+
+class Mean(Pupil):
+    """Learns the mean of numbers, by draws; `heard` keeps what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.guess = nn.Parameter(torch.tensor(0.0))
+        self.heard: list[tuple[int, float]] = []
+
+    def losses(self, batch: Numbers, share: float, training: Any) -> dict[str, Tensor]:
+        self.heard.append((len(batch.value), share))
+        noise = torch.randn(()) * 0.1
+        return {"loss": (batch.value + noise - self.guess).square().mean(), "noise": noise}
+
+    def figures(self, data: Numbers) -> dict[str, float]:
+        return {"loss": float((data.value - self.guess).square().mean() + torch.rand(()))}
+
+
+def numbers(*values: float) -> list[Numbers]:
+    return [Numbers(torch.tensor(values, dtype=torch.float32))]
+
+
+CONFIG = GeneratorTraining(epochs=8, batch=2, learning_rate=0.5, patience=8, warmup=0.0)
+
+
+def test_the_whole_corpus_is_shown_each_epoch_and_the_share_rises_to_the_end() -> None:
+    model = Mean()
+    train(model, numbers(1, 2, 3, 4, 5), numbers(3), replace(CONFIG, epochs=2))
+    assert [size for size, _ in model.heard] == [2, 2, 1, 2, 2, 1]
+    assert [share for _, share in model.heard] == pytest.approx([i / 6 for i in range(6)])
+
+
+def test_groups_of_other_lengths_are_not_mixed_and_all_are_shown() -> None:
+    model = Mean()
+    seen: list[set[float]] = []
+    real = model.losses
+
+    def losses(batch: Numbers, share: float, training: Any) -> dict[str, Tensor]:
+        seen.append(set(batch.value.tolist()))
+        return real(batch, share, training)
+
+    model.losses = losses  # type: ignore[method-assign]
+    groups = [*numbers(1, 2, 3), *numbers(10, 20, 30, 40, 50)]
+    curve = train(model, groups, groups, replace(CONFIG, epochs=1))
+    assert set().union(*seen) == {1, 2, 3, 10, 20, 30, 40, 50}
+    assert all(max(values) < 10 or min(values) >= 10 for values in seen)
+    # The figure of two groups is the mean over their windows.
+    values, drawn = torch.cat([g.value for g in groups]), torch.Generator().manual_seed(CONFIG.seed)
+    expected = (values - model.guess.detach()).square().mean()
+    noise = torch.rand(2, generator=drawn) @ torch.tensor([3 / 8, 5 / 8])
+    assert curve["validation_loss"][0] == pytest.approx(float(expected + noise), rel=1e-5)
+
+
+def test_it_stops_after_so_many_epochs_without_a_better_figure() -> None:
+    told = iter([5.0, 4.0, 3.0, 3.5, 3.2, 3.0, 2.0, 1.0])
+    model = Mean()
+    model.figures = lambda data: {"loss": next(told)}  # type: ignore[method-assign]
+    guesses: list[float] = []
+    curve = train(
+        model, numbers(1, 2), numbers(3), replace(CONFIG, patience=3),
+        lambda row: guesses.append(float(model.guess.detach())),
+    )  # fmt: skip
+    assert curve["validation_loss"] == [5.0, 4.0, 3.0, 3.5, 3.2, 3.0]  # equal is not better
+    assert float(model.guess.detach()) == guesses[2] != guesses[5]
+
+
+def test_it_waits_for_the_kl_weight_to_have_risen_before_it_stops() -> None:
+    told = iter([1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0])
+    model = Mean()
+    model.figures = lambda data: {"loss": next(told)}  # type: ignore[method-assign]
+    curve = train(model, numbers(1), numbers(3), replace(CONFIG, patience=2, warmup=0.5))
+    assert len(curve["validation_loss"]) == 6  # 4 epochs of rising, then 2
+
+
+def test_validation_neither_moves_the_draws_of_training_nor_draws_anew() -> None:
+    model = Mean()
+    model.figures = lambda data: {"loss": float(torch.rand(()))}  # type: ignore[method-assign]
+    torch.manual_seed(0)
+    curve = train(model, numbers(1, 2, 3), numbers(3), replace(CONFIG, epochs=3))
+    assert len(set(curve["validation_loss"])) == 1
+    other = Mean()
+    other.figures = lambda data: {"loss": 0.0}  # type: ignore[method-assign]
+    torch.manual_seed(0)
+    assert (
+        train(other, numbers(1, 2, 3), numbers(3), replace(CONFIG, epochs=3))["train_noise"]
+        == (curve["train_noise"])
+    )
+
+
+class TwoSided(Mean):
+    """A guess and a critic of it, each with an optimiser: two steps of one to one of the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.critic = nn.Linear(1, 1)
+
+    def descents(self, training: Any, steps: int) -> list[Descent]:
+        return [
+            Descent(torch.optim.Adam([self.guess], 0.1)),
+            Descent(torch.optim.Adam(self.critic.parameters(), 0.1)),
+        ]
+
+    def learn(
+        self, batch: Numbers, share: float, training: Any, descents: Sequence[Descent]
+    ) -> dict[str, Tensor]:
+        for _ in range(2):
+            gap = (self.critic(batch.value[:, None]) - self.guess.detach()).square().mean()
+            descents[1].step(gap)
+        told = self.losses(batch, share, training)
+        descents[0].step(told["loss"] + self.critic(self.guess[None]).square().mean())
+        return told
+
+
+@pytest.mark.parametrize("kind", [Mean, TwoSided])
+def test_a_training_that_was_stopped_goes_on_to_the_bit(kind: type[Mean], tmp_path: Path) -> None:
+    data, path = numbers(1, 2, 3, 4, 5), tmp_path / "begun.safetensors"
+
+    def whole(stop: int, checkpoint: Path | None) -> tuple[Mean, Any]:
+        def report(row: dict[str, Any]) -> None:
+            if row["epoch"] == stop:
+                raise KeyboardInterrupt
+
+        torch.manual_seed(3)
+        model = kind()
+        return model, train(model, data, numbers(3), CONFIG, report, checkpoint, "this")
+
+    plain, curve = whole(0, None)
+    with pytest.raises(KeyboardInterrupt):
+        whole(3, path)
+    again, continued = whole(0, path)
+    assert len(again.heard) == 5 * 3 < len(plain.heard)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    assert {k: v for k, v in curve.items() if k != "seconds"} == {
+        k: v for k, v in continued.items() if k != "seconds"
+    }
+    with pytest.raises(ValueError, match="unfinished training of this, and this is one of that"):
+        train(kind(), data, numbers(3), CONFIG, checkpoint=path, about="that")
+
+
+def test_a_pretraining_of_melody_lstm_goes_on_to_the_bit(tmp_path: Path) -> None:
+    held, path = corpus(12), tmp_path / "begun.safetensors"
+    config = PretrainConfig(epochs=3, batch=32)
+
+    def stop(row: dict[str, Any]) -> None:
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    plain = pretrain(held, TASK, SIZE, config)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(held, TASK, SIZE, config, stop, checkpoint=path)
+    again = pretrain(held, TASK, SIZE, config, checkpoint=path)
+    assert again.figures == plain.figures
+    for name, value in plain.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+    with pytest.raises(ValueError, match="unfinished training of"):
+        pretrain(held, TASK, SIZE, replace(config, batch=16), checkpoint=path)
+
+
+def test_a_loss_that_is_not_finite_ends_it_with_a_sentence() -> None:
+    with pytest.raises(ValueError, match="the loss became nan in epoch 1; a learning rate below"):
+        train(Mean(), numbers(1, math.nan), numbers(1), CONFIG)
+
+
+def test_each_tune_is_validated_on_once() -> None:
+    held = corpus(20)
+    pooled = {p.tune for p in held.pieces if held.split[p.name] != "test"}
+    seen: list[str] = []
+    for part in folds(held, 3):
+        sides = {side: {p.tune for p in part.of(side)} for side in ("train", "validation", "test")}
+        assert sides["test"] == {p.tune for p in held.of("test")}
+        assert sides["train"] | sides["validation"] == pooled
+        assert not sides["train"] & sides["validation"]
+        seen += sides["validation"]
+    assert sorted(seen) == sorted(pooled)
+    with pytest.raises(ValueError, match=f"folds: 1 is not from 2 to {len(pooled)}"):
+        next(folds(held, 1))
+
+
+def test_cross_validation_reports_each_fold() -> None:
+    found = cross_validate(corpus(12), TASK, SIZE, PretrainConfig(epochs=1), 2)
+    assert len(found) == 2 and found[0]["validation_nll"] != found[1]["validation_nll"]
+
+
+def test_weights_to_start_from_are_taken() -> None:
+    held, config = corpus(12), PretrainConfig(epochs=1, learning_rate=1e-12)
+    first = pretrain(held, TASK, SIZE, replace(config, seed=5)).model.state_dict()
+    second = pretrain(held, TASK, SIZE, config, start=first).model.state_dict()
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=0, atol=1e-6)
