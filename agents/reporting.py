@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from tqdm import tqdm
 
 from .learning import Report
 
-__all__ = ["Bar", "tensorboard", "together"]
+__all__ = ["Bar", "stages", "tensorboard", "together"]
 
 #: The figures that a progress bar shows, under short names.
 SHOWN = {
@@ -67,3 +68,23 @@ def together(*reports: Report) -> Report:
             each(figures)
 
     return report
+
+
+#: The stages of training, and the figure that counts each up.
+COUNTERS = {"pretrain": "epoch", "learn": "steps"}
+
+
+def stages(log: Path | None = None) -> Callable[[str, int], Report]:
+    """Return what shows the stages of training: a progress bar each, and TensorBoard if asked.
+
+    Args:
+        log: the folder of TensorBoard's files, or None.
+    """
+
+    def stage(name: str, total: int) -> Report:
+        bar = Bar(name, total, COUNTERS[name])
+        if log is None:
+            return bar
+        return together(bar, tensorboard(log / name, COUNTERS[name]))
+
+    return stage

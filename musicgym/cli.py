@@ -43,7 +43,7 @@ class Prepare:
     """Prepare a corpus: read, label, transpose, split by tune, and keep it in the cache.
 
     Attributes:
-        corpus: which one.
+        corpus: chorales (Bach), or folk (fiddle tunes over inferred chords; some minutes).
         steps_per_beat: grid slots a beat: 1, 2 or 4.
         jobs: processes that read in parallel.
     """
@@ -519,6 +519,28 @@ class Papers:
 
 
 @dataclass(frozen=True)
+class Generators:
+    """Measure what the generators show, and write it on one page with its pictures.
+
+    Attributes:
+        parts: latent, transfer, conditional, emotions, attention, styles, finetuning, speed; all
+            that are not measured yet by default. One that is named is measured anew.
+        out: folder of the page, its pictures and its figures.
+    """
+
+    parts: conf.Positional[tuple[str, ...]] = ()
+    out: Path = Path("docs/results")
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.benchmarks.generators import run
+
+        command = _typed("musicgym generators", *self.parts, settings=self, given=("out",))
+        for path in run.write(self.out, self.parts, command):
+            print(path)
+
+
+@dataclass(frozen=True)
 class Bench:
     """Measure speed against named peers, in one interleaved run.
 
@@ -560,6 +582,7 @@ Command = (
     | Annotated[Audit, conf.subcommand("audit")]
     | Annotated[Tradeoff, conf.subcommand("tradeoff")]
     | Annotated[Papers, conf.subcommand("papers")]
+    | Annotated[Generators, conf.subcommand("generators")]
     | Annotated[Bench, conf.subcommand("bench")]
 )
 
@@ -578,17 +601,9 @@ def _wrapped(lines: Sequence[str]) -> list[str]:
 
 def _stages(log: Path | None) -> Stage:
     """Return what shows the stages of training: a progress bar each, and TensorBoard if asked."""
-    from musicgym.agents import reporting
+    from musicgym.agents.reporting import stages
 
-    counters = {"pretrain": "epoch", "learn": "steps"}
-
-    def stage(name: str, total: int) -> Any:
-        bar = reporting.Bar(name, total, counters[name])
-        if log is None:
-            return bar
-        return reporting.together(bar, reporting.tensorboard(log / name, counters[name]))
-
-    return stage
+    return stages(log)
 
 
 def _silent(name: str, total: int) -> Any:
