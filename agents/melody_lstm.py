@@ -15,7 +15,7 @@ from .configs import MelodyLSTMConfig
 from .generators.training import Groups, Pupil
 from .lessons import Lessons, nll
 from .policy import ValuedPolicy, masked
-from .recurrence import Gates, bag, cell, plain_bag, recurrence
+from .recurrence import Decoder, Gates, bag, cell, plain_bag, recurrence
 
 __all__ = ["Embedding", "MelodyLSTM", "Player"]
 
@@ -87,7 +87,10 @@ class MelodyLSTM(Pupil):
         self.skip = nn.Linear(config.hidden, n_events, bias=False)
 
     def features(
-        self, observation: Tensor, kind: torch.dtype = torch.float32
+        self,
+        observation: Tensor,
+        kind: torch.dtype = torch.float32,
+        given: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return what goes straight to the logits (T, B, A), and the LSTM's outputs (T, B, H).
 
@@ -96,21 +99,33 @@ class MelodyLSTM(Pupil):
         Args:
             observation: uint8 (T, B, F), whole episodes, time first.
             kind: the type of the products, float32 or bfloat16.
+            given: (B, H) what a condition adds to the embedding of every step, or None.
         """
         if observation.device.type == "cpu" and not (self.training and self.dropout.p):
+            added, straight = (None, None) if given is None else self.condition(given)
             h: Tensor | None = None
             for gates in self.gates():
-                h = recurrence(gates, observation, h, kind)
+                h = recurrence(gates, observation, h, kind, added)
+                added = None
             assert h is not None
-            return self.embedding.sums(observation, self.skip_table(), True), h
-        return self.plain_features(observation, kind)
+            skip = self.embedding.sums(observation, self.skip_table(), True)
+            return skip if straight is None else skip + straight, h
+        return self.plain_features(observation, kind, given)
+
+    def condition(self, given: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a condition (B, H) adds to the first gates (B, 4H) and the logits (B, A)."""
+        return given @ self.lstm.weight_ih_l0.t(), given @ self.skip.weight.t()
 
     def plain_features(
-        self, observation: Tensor, kind: torch.dtype = torch.float32
+        self,
+        observation: Tensor,
+        kind: torch.dtype = torch.float32,
+        given: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the same by torch's own layers: cuDNN's on a GPU, and dropout."""
         with torch.autocast(observation.device.type, kind, enabled=kind != torch.float32):
-            x = self.dropout(self.embedding(observation))
+            x = self.embedding(observation)
+            x = self.dropout(x if given is None else x + given)
             h = self.dropout(self.lstm(x)[0])
             return self.skip(x).float(), h.float()
 
@@ -238,22 +253,42 @@ class Player(ValuedPolicy):
 
     def initial_state(self, episodes: Episodes) -> LSTMState:
         """Return zeros for each layer."""
-        like, size = self.layers[0].hidden, len(episodes.tonic)
+        return self.start(len(episodes.tonic))
+
+    def start(self, size: int) -> LSTMState:
+        """Return the state (size, H) of each layer at the start."""
+        like = self.layers[0].hidden
         zeros = like.new_zeros(size, like.shape[1])
         return tuple((zeros, zeros.float()) for _ in self.layers)
 
     def step(
-        self, observation: Tensor, state: LSTMState
+        self,
+        observation: Tensor,
+        state: LSTMState,
+        given: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor | None, LSTMState]:
-        """Return logits (B, A), values (B,) if it estimates any, and the next state."""
+        """Return logits (B, A), values (B,) if it estimates any, and the next state.
+
+        Args:
+            observation: uint8 (B, F).
+            state: the layers' before.
+            given: what `MelodyLSTM.condition` returned, or None.
+        """
+        added, straight = given or (None, None)
         below: Tensor | None = None
         after = []
         for gates, (h, c) in zip(self.layers, state, strict=True):
-            new, below, c = cell(gates, observation, below, h, c, self.compiled)
+            new, below, c = cell(gates, observation, below, h, c, self.compiled, added)
             after.append((below, c))
+            added = None
         logits = self.head(new) + self.embedding.sums(observation, self.skip, self.compiled)
+        logits = logits if straight is None else logits + straight
         values = self.values(observation, new) if self.values else None
         return logits, values, tuple(after)
+
+    def as_decoder(self, state: LSTMState, given: tuple[Tensor, Tensor] | None = None) -> Decoder:
+        """Return what plays on from a state, as `sampler` takes it; the arguments are `step`'s."""
+        return Decoder(self.layers, state, self.head, self.skip, given)
 
 
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Gates", "bag", "cell", "plain_bag", "plain_cell", "recurrence"]
+__all__ = ["Decoder", "Gates", "bag", "cell", "plain_bag", "plain_cell", "recurrence"]
 
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:
@@ -45,9 +45,28 @@ class Gates(NamedTuple):
     input: Tensor | None
 
 
+class Decoder(NamedTuple):
+    """LSTM layers over observations, and the logits, as a policy plays B episodes with them.
+
+    Attributes:
+        layers: the weights.
+        state: (h, c) of each layer, (B, H) each.
+        head: from the top layer's outputs to logits.
+        skip: (R, A), what each value of the observation adds to the logits.
+        given: what a condition adds to the first gates (B, 4H) and the logits (B, A), or None.
+    """
+
+    layers: list[Gates]
+    state: tuple[tuple[Tensor, Tensor], ...]
+    head: nn.Linear
+    skip: Tensor
+    given: tuple[Tensor, Tensor] | None = None
+
+
 def cell(
-    gates: Gates, seen: Tensor, below: Tensor | None, h: Tensor, c: Tensor, compiled: bool = True
-) -> tuple[Tensor, Tensor, Tensor]:
+    gates: Gates, seen: Tensor, below: Tensor | None, h: Tensor, c: Tensor, compiled: bool = True,
+    given: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the output (float32, and in the weights' type) and the cells of one step, (B, H) each.
 
     Args:
@@ -57,8 +76,11 @@ def cell(
         h: (B, H), the output before, in the weights' type.
         c: (B, H), the cells before.
         compiled: use the compiled loop; it has to be loaded first, which a short play is not worth.
+        given: (B, 4H) what a condition adds to the gates of every step, or None.
     """
     product = torch.mm(h, gates.hidden.t())  # (B, 4H)
+    if given is not None:
+        product += given
     if below is not None and gates.input is not None:
         product += torch.mm(below, gates.input.t())
     if not len(gates.table):
@@ -97,6 +119,7 @@ class _Recurrence(torch.autograd.Function):
     def forward(
         ctx: Any, seen: Tensor, starts: Tensor, most: Tensor, table: Tensor, bias: Tensor,
         hidden: Tensor, below: Tensor | None, weight: Tensor | None, kind: torch.dtype,
+        given: Tensor | None,
     ) -> Tensor:  # fmt: skip
         from . import kernels
 
@@ -118,6 +141,8 @@ class _Recurrence(torch.autograd.Function):
                 gates[0] = 0
             if below is not None and weight is not None:
                 gates[t] += torch.mm(below[t], weight.t())
+            if given is not None:
+                gates[t] += given
             before = c_[t - 1] if t else zeros_
             kernels.forward(
                 seen_[t], *fixed, gates_[t], before, gates_[t], c_[t], h_[t], output_[t]
@@ -156,12 +181,14 @@ class _Recurrence(torch.autograd.Function):
         if below is not None:
             d_below = torch.mm(flat, weight).float().view(steps, size, -1)
             d_weight = torch.mm(flat.t(), below.flatten(0, 1)).float()
-        return None, None, None, d_table, d_bias, d_hidden, d_below, d_weight, None
+        d_given = d_gates.sum(0, dtype=torch.float32) if ctx.needs_input_grad[9] else None
+        return None, None, None, d_table, d_bias, d_hidden, d_below, d_weight, None, d_given
 
 
 def recurrence(
-    gates: Gates, seen: Tensor, below: Tensor | None = None, kind: torch.dtype = torch.float32
-) -> Tensor:
+    gates: Gates, seen: Tensor, below: Tensor | None = None, kind: torch.dtype = torch.float32,
+    given: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """Return the outputs (T, B, H) of one LSTM layer over whole episodes; it can be differentiated.
 
     Args:
@@ -169,11 +196,12 @@ def recurrence(
         seen: uint8 (T, B, F), contiguous.
         below: (T, B, K), the outputs of the layer below or a condition, or None.
         kind: the type of the products, float32 or bfloat16.
+        given: (B, 4H) what a condition adds to the gates of every step, or None.
     """
     if not len(gates.table):
         seen = seen[..., :0]
     apply: Callable[..., Tensor] = _Recurrence.apply
-    return apply(seen, *gates[:5], below, gates.input, kind)
+    return apply(seen, *gates[:5], below, gates.input, kind, given)
 
 
 class _Bag(torch.autograd.Function):
