@@ -62,8 +62,8 @@ class StyleConfig:
     """
 
     width: int = 48
-    dropout: float = 0.3
-    epochs: int = 12
+    dropout: float = 0.2
+    epochs: int = 10
     batch: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
@@ -153,6 +153,7 @@ class StyleModel(nn.Module):
             nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2 * apart, dilation=apart)
             for apart in DILATIONS
         )
+        self.norm = nn.LayerNorm(2 * width)
         self.dropout = nn.Dropout(config.dropout)
         self.read = nn.Linear(2 * width, len(facts.classes))
 
@@ -169,7 +170,7 @@ class StyleModel(nn.Module):
         for layer in self.layers:
             x = x + nn.functional.gelu(layer(x))
         pooled = torch.cat([x.mean(2), x.amax(2)], dim=1)  # (N, 2 W)
-        logits: Tensor = self.read(self.dropout(pooled))
+        logits: Tensor = self.read(self.dropout(self.norm(pooled)))
         return logits.log_softmax(-1)
 
     def place(self, style: str) -> int:

@@ -17,7 +17,8 @@ from musicgym.task import Task
 from .metrics.metric import Measured
 from .metrics.pieces import Pieces
 from .metrics.zhao import emotion_figures
-from .style import CORPORA, StyleJudge, corpora, judge_of, style_figures
+from .style import StyleJudge, judge_of, style_figures
+from .style_examples import CORPORA, corpora
 from .tasks import corpus_windows
 
 __all__ = ["Judges", "missing"]

@@ -1,153 +1,60 @@
-"""Styles: melodies of four classes, and the classifier that the metrics ask.
+"""Styles: the classifier that the metrics ask, and the one that the `style` reward asks.
 
-There are two classifiers of one set of classes, on disjoint tunes and on different features: a
-network over events for the `style` reward (`musicgym.agents.style`), and a scikit-learn model over
-whole-melody features for the metrics, which no agent is ever rewarded by.
+They tell the same classes apart, on disjoint tunes and by different features: the metrics' is a
+scikit-learn model over whole-melody features, which no agent is ever rewarded by; the reward's is
+a network over events, see `musicgym.agents.style`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from musicgym.corpus.dataset import Corpus, Windows, load
-from musicgym.dynamics import Readings, State
-from musicgym.replay import begin, episodes_of, walk
-from musicgym.reward import Reward
+from musicgym.agents import style as network
+from musicgym.agents.style import StyleConfig, StyleFacts, StyleModel
+from musicgym.files import cache_folder
 from musicgym.task import Task
 
-from .audit.corruptions import random_pitches, random_rhythm, shuffle_pitches
 from .features import FEATURES, features
 from .metrics.acmg import accepted
 from .metrics.ganorkar import inception_score, style_accuracy
 from .metrics.metric import Floats, Measured
 from .metrics.pieces import Pieces
-from .tasks import corpus_windows
+from .style_examples import CLASSES, Examples, corpora, examples
 
 __all__ = [
-    "CLASSES",
-    "CORPORA",
-    "HALVES",
-    "Examples",
     "StyleJudge",
     "confusion",
-    "corpora",
-    "examples",
     "fit_judge",
-    "half",
     "judge_of",
+    "scorer",
     "style_figures",
+    "tensors",
 ]
 
 Ints = npt.NDArray[np.int64]
-#: The classes that are human, and the corpus that shows each.
-CORPORA = {"chorale": "chorales", "folk": "folk"}
-#: What melodies are told apart as. Corrupted ones are human ones of either kind with one thing
-#: destroyed; random ones are drawn evenly from the valid events by the environment's own text.
-CLASSES = (*CORPORA, "corrupted", "random")
-#: What is destroyed. Wrong chords and a moved melody leave the melody itself as it was.
-CORRUPTED = (shuffle_pitches, random_pitches, random_rhythm)
-#: Who may learn from a tune: the network of the `style` reward, or the classifier of the metrics.
-HALVES = ("reward", "metric")
-#: Melodies of a class, at most.
-MOST = 1500
 #: The features that do not look at the chords. Those of the folk tunes were inferred from the
 #: melodies, so chords would tell the corpora by how they were labelled.
 MELODIC = [place for place, name in enumerate(FEATURES) if "chord" not in name]
-
-
-class Examples(NamedTuple):
-    """Melodies of known class, without their chords.
-
-    Attributes:
-        pieces: N melodies.
-        style: (N,) places in `CLASSES`.
-        tunes: the tune of each, of a random melody that of its chords.
-    """
-
-    pieces: Pieces
-    style: Ints
-    tunes: tuple[str, ...]
-
-
-def half(tune: str) -> str:
-    """Return which of `HALVES` may learn from a tune of a training split.
-
-    >>> half("Bach BWV 1.6") in HALVES
-    True
-    """
-    return HALVES[hashlib.sha256(tune.encode()).digest()[0] % 2]
-
-
-def corpora(steps_per_beat: int = 2) -> dict[str, Corpus]:
-    """Return the corpora of the human classes from the cache; nothing is built.
-
-    Raises:
-        CorpusMissing: one of them is not prepared; the message says what to run.
-    """
-    return {style: load(name, steps_per_beat=steps_per_beat) for style, name in CORPORA.items()}
-
-
-def examples(
-    known: Mapping[str, Corpus],
-    task: Task,
-    split: str,
-    only: str | None = None,
-    most: int = MOST,
-    seed: int = 0,
-) -> Examples:
-    """Return melodies of every class, equally many, as many as the smallest corpus has.
-
-    Args:
-        known: the corpus of each human class.
-        task: gives bars, meter, grid and range.
-        split: of the corpora.
-        only: one of `HALVES`: only tunes that it may learn from.
-        most: melodies of a class, at most; one of each tune is taken before a second.
-        seed: of the choice, of the corruptions and of the random melodies.
-
-    Raises:
-        ValueError: a corpus has no melody for the task.
-    """
-    rng = np.random.default_rng(seed)
-    cuts = {name: corpus_windows(corpus, split, task) for name, corpus in known.items()}
-    if only:
-        cuts = {
-            name: _at(cut, np.flatnonzero([half(tune) == only for tune in cut.tunes]))
-            for name, cut in cuts.items()
-        }
-    for name, cut in cuts.items():
-        if not len(cut.events):
-            raise ValueError(f"style: no {name} of the split {split!r} falls to the half {only!r}.")
-    count = min(most, *(len(cut.events) for cut in cuts.values()))
-    human = {name: _spread(cut, count, rng) for name, cut in cuts.items()}
-    ways = len(CORRUPTED)
-    mixed = _join(
-        [_at(cut, np.arange(i, count, len(human))) for i, cut in enumerate(human.values())]
-    )
-    order = rng.permutation(count)
-    corrupted = _join(
-        [change(_at(mixed, order[i::ways]), task, (seed, i)) for i, change in enumerate(CORRUPTED)]
-    )
-    drawn = mixed._replace(events=_random_play(mixed, task, rng))
-    parts = [*human.values(), corrupted, drawn]
-    style = np.repeat(np.arange(len(parts)), [len(part.events) for part in parts])
-    whole = _join(parts)
-    return Examples(_pieces(whole, task), style, whole.tunes)
+#: Rounds of boosting; a tree a class each.
+TREES = 100
 
 
 @dataclass(frozen=True)
 class StyleJudge:
-    """The classifier of the metrics: a logistic regression on standardised melodic features.
+    """The classifier of the metrics: gradient-boosted trees over the melodic features.
 
     Attributes:
-        model: the fitted scikit-learn pipeline.
+        model: the fitted scikit-learn classifier.
         classes: the names of its classes.
     """
 
@@ -160,12 +67,10 @@ class StyleJudge:
 
 
 def fit_judge(train: Examples, seed: int = 0) -> StyleJudge:
-    """Fit the classifier of the metrics; it is never saved, it takes seconds."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    """Fit the classifier of the metrics; it is never saved, as it takes seconds."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500, random_state=seed))
+    model = HistGradientBoostingClassifier(max_iter=TREES, random_state=seed)
     return StyleJudge(model.fit(_melodic(train.pieces), train.style))
 
 
@@ -190,6 +95,42 @@ def _judge(meter: str, bars: int, steps_per_beat: int, low: int, high: int) -> S
         pitch_range=(low, high),
     )
     return fit_judge(examples(corpora(steps_per_beat), task, "train", "metric"))
+
+
+def scorer(
+    task: Task,
+    config: StyleConfig = StyleConfig(),  # noqa: B008 (frozen)
+    report: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> tuple[StyleModel, Path]:
+    """Return the network of the `style` reward for a task's melodies, and where it is kept.
+
+    It is fitted where it is missing, and kept in the user's cache beside the agents.
+
+    Raises:
+        CorpusMissing: the chorales or the folk tunes are not prepared.
+        ValueError: one of them has no melody for the task.
+    """
+    known = corpora(task.steps_per_beat)
+    marks = [(corpus.name, corpus.fingerprint) for corpus in known.values()]
+    facts = StyleFacts.of(task, CLASSES, marks)
+    fixed = json.dumps([asdict(facts), asdict(config), task.bars], sort_keys=True)
+    digest = hashlib.sha256(fixed.encode()).hexdigest()[:8]
+    name = f"style-{task.meter.replace('/', '-')}-grid{task.steps_per_beat}-{digest}.safetensors"
+    path = cache_folder("agents") / name
+    if path.exists():
+        return StyleModel.load(path), path
+    train = examples(known, task, "train", "reward")
+    model = network.fit(
+        tensors(train), tensors(examples(known, task, "validation")), facts, config, report
+    )
+    model.save(path)
+    return model, path
+
+
+def tensors(given: Examples) -> network.Examples:
+    """Return melodies as the network takes them."""
+    pieces = given.pieces
+    return network.Examples(*map(torch.from_numpy, (pieces.events, pieces.tonic, given.style)))
 
 
 def style_figures(
@@ -235,64 +176,3 @@ def confusion(said: Ints, style: Ints, size: int = len(CLASSES)) -> Floats:
 
 def _melodic(pieces: Pieces) -> Floats:
     return features(replace(pieces, masks=np.zeros_like(pieces.masks)))[:, MELODIC]
-
-
-def _random_play(cut: Windows, task: Task, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Return melodies of valid events, each as likely, over the chords of windows."""
-    c, state = begin(episodes_of(cut, task), task, Readings(), task.steps_per_beat)
-
-    def choose(step: int, now: State) -> Ints:
-        least = np.where(now.ringing, 0, 1)  # a hold needs a note that sounds
-        return rng.integers(least, task.n_events)
-
-    events, _ = walk(c, state, choose, task.steps, Reward((), Readings()))
-    return events.astype(np.uint8)
-
-
-def _pieces(cut: Windows, task: Task) -> Pieces:
-    """Return windows without their chords."""
-    return Pieces(
-        cut.events.astype(np.int64),
-        np.full(len(cut.events), task.low),
-        np.where(cut.modes == 1, 9, 0),
-        cut.modes == 1,
-        np.zeros(cut.events.shape, np.int64),
-        task.meter,
-        task.steps_per_beat,
-    )
-
-
-def _spread(cut: Windows, count: int, rng: np.random.Generator) -> Windows:
-    """Return so many windows at random, one of each tune before a second."""
-    order = rng.permutation(len(cut.events))
-    seen: dict[str, int] = {}
-    turns = []
-    for place in order:
-        turns.append(seen.setdefault(cut.tunes[place], 0))
-        seen[cut.tunes[place]] += 1
-    return _at(cut, order[np.argsort(turns, kind="stable")][:count])
-
-
-def _at(cut: Windows, places: npt.ArrayLike) -> Windows:
-    """Return some of the windows."""
-    some = np.asarray(places, dtype=np.int64)
-    return Windows(
-        cut.events[some],
-        cut.roots[some],
-        cut.codes[some],
-        cut.modes[some],
-        tuple(cut.tunes[i] for i in some),
-        tuple(cut.names[i] for i in some),
-    )
-
-
-def _join(cuts: Sequence[Windows]) -> Windows:
-    """Return windows of one length as one."""
-    return Windows(
-        np.concatenate([cut.events for cut in cuts]),
-        np.concatenate([cut.roots for cut in cuts]),
-        np.concatenate([cut.codes for cut in cuts]),
-        np.concatenate([cut.modes for cut in cuts]),
-        tuple(tune for cut in cuts for tune in cut.tunes),
-        tuple(name for cut in cuts for name in cut.names),
-    )

@@ -15,12 +15,14 @@ from pytest import MonkeyPatch
 from musicgym.agents import checkpoints, style
 from musicgym.agents.checkpoints import CheckpointError
 from musicgym.agents.style import StyleConfig, StyleFacts, StyleModel, fit, heard
-from musicgym.benchmarks import judges
+from musicgym.benchmarks import judges, style_examples
 from musicgym.benchmarks import style as styles
 from musicgym.benchmarks.judges import Judges
 from musicgym.benchmarks.metrics.pieces import Pieces
 from musicgym.benchmarks.metrics.zhao import emotion_figures, emotions
-from musicgym.benchmarks.style import CLASSES, Examples, confusion, examples, fit_judge, half
+from musicgym.benchmarks.style import confusion, fit_judge, scorer, tensors
+from musicgym.benchmarks.style_examples import CLASSES, HALVES, examples, half
+from musicgym.benchmarks.tasks import corpus_windows
 from musicgym.corpus.dataset import LOW, Corpus, CorpusMissing, collect
 from musicgym.emotion import EMOTIONS, distances, targets
 from musicgym.events import FIRST_NOTE, HOLD, REST
@@ -53,15 +55,9 @@ def task() -> Task:
     return small.task(bars=8, progression="random")
 
 
-def as_tensors(given: Examples) -> style.Examples:
-    """Return melodies as the network takes them."""
-    pieces = given.pieces
-    return style.Examples(*map(torch.from_numpy, (pieces.events, pieces.tonic, given.style)))
-
-
 @pytest.fixture(scope="module")
 def model(known: Mapping[str, Corpus], task: Task) -> StyleModel:
-    parts = [as_tensors(examples(known, task, split, only))
+    parts = [tensors(examples(known, task, split, only))
              for split, only in (("train", "reward"), ("validation", None))]  # fmt: skip
     return fit(*parts, FACTS, StyleConfig(width=16, epochs=10, learning_rate=1e-2))
 
@@ -77,7 +73,7 @@ def test_the_halves_share_no_tune_and_both_have_many() -> None:
 def test_every_class_has_as_many_melodies_and_only_tunes_of_its_half(
     known: Mapping[str, Corpus], task: Task
 ) -> None:
-    parts = {only: examples(known, task, "train", only) for only in styles.HALVES}
+    parts = {only: examples(known, task, "train", only) for only in HALVES}
     for only, part in parts.items():
         counts = np.bincount(part.style)
         assert len(counts) == 4
@@ -175,7 +171,7 @@ def test_a_verdict_does_not_depend_on_the_melodies_beside_it(model: StyleModel) 
 def test_the_network_tells_unseen_tunes_apart(
     model: StyleModel, known: Mapping[str, Corpus], task: Task
 ) -> None:
-    test = as_tensors(examples(known, task, "test"))
+    test = tensors(examples(known, task, "test"))
     right = (model(test.events, test.tonic).argmax(-1) == test.style).float().mean()
     assert right > 0.7  # chance is 0.25
 
@@ -194,6 +190,20 @@ def test_a_checkpoint_gives_the_same_verdicts_and_its_facts(
     checkpoints.save(path, "style", {}, {"model": {}})
     with pytest.raises(CheckpointError, match="does not fit together"):
         StyleModel.load(path)
+
+
+def test_the_network_of_the_reward_is_fitted_once_and_anew_for_other_tunes(
+    monkeypatch: MonkeyPatch, tmp_path: Path, known: Mapping[str, Corpus], task: Task
+) -> None:
+    monkeypatch.setenv("MUSICGYM_CACHE", str(tmp_path))
+    small_one, epochs = StyleConfig(width=4, epochs=1), []
+    for corpora in (known, known, {**known, "folk": leaps(24)}):
+        monkeypatch.setattr(styles, "corpora", lambda steps, c=corpora: c)
+        made, path = scorer(task, small_one, epochs.append)
+        assert made.facts.corpora[0] == ("walks", known["chorale"].fingerprint)
+        assert StyleModel.load(path).facts == made.facts
+    assert len(epochs) == 2
+    assert len(list(tmp_path.rglob("style-4-4-grid1-*.safetensors"))) == 2
 
 
 def test_a_task_of_another_grid_meter_or_range_is_named_with_both_sides() -> None:
@@ -283,7 +293,7 @@ def test_without_the_folk_tunes_there_is_a_note_and_no_row(
             raise CorpusMissing("run `musicgym data prepare --corpus folk`")
         return small.corpus()
 
-    monkeypatch.setattr(styles, "load", gone)
+    monkeypatch.setattr(style_examples, "load", gone)
     styles._judge.cache_clear()
     assert "musicgym data prepare --corpus folk" in judges.missing(1)
     found = Judges.of(small.corpus(), task)
@@ -312,7 +322,7 @@ def test_a_record_is_judged_by_the_corpus_s_own_style_if_it_was_asked_for_none(
 def test_emotional_consistency_is_the_share_nearest_to_what_was_asked(
     known: Mapping[str, Corpus], task: Task
 ) -> None:
-    wanted = targets(styles.corpus_windows(known["chorale"], "train", task), task.low)
+    wanted = targets(corpus_windows(known["chorale"], "train", task), task.low)
     pieces = examples(known, task, "test").pieces
     away = distances(emotions(pieces), wanted)
     plain = {n: m.value for n, m in emotion_figures(pieces, wanted).items()}
