@@ -13,7 +13,7 @@ from torch import Tensor
 
 from musicgym.files import write_whole
 
-__all__ = ["FORMAT", "Checkpoint", "CheckpointError", "load", "save", "under"]
+__all__ = ["FORMAT", "Checkpoint", "CheckpointError", "load", "load_scorer", "save", "under"]
 
 #: Raised whenever a checkpoint would be read differently.
 FORMAT = 2
@@ -92,3 +92,10 @@ def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the tensors whose names begin with ``prefix.``, by the rest of their names."""
     start = len(prefix) + 1
     return {name[start:]: t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def load_scorer(path: str | Path, name: str, **words: Any) -> Any:
+    """Return the scorer of a learned reward term; see `musicgym.agents.scorers.load`."""
+    from . import scorers  # it needs the agents, which need this module
+
+    return scorers.load(Path(path), name, **words)

@@ -115,5 +115,5 @@ def imagine(
         drawn: npt.NDArray[np.int64] = events.cpu().numpy()
         return drawn
 
-    events, paid = walk(c, start, act, task.steps, reward, episodes)
+    events, paid = walk(c, start, act, task.steps, reward, episodes, task)
     return Imagined(events, paid.sum(1), torch.stack(kept, 1) if keep else None)

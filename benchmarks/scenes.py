@@ -52,7 +52,7 @@ def scene_of(task: BenchmarkTask, episodes: Episodes, steps_per_chord: int) -> S
 def pay_in(scene: Scene, task: BenchmarkTask, events: Ints) -> Floats:
     """Return what each term pays for melodies (N, T), before its weight: (N, K)."""
     c, state = begin(scene.episodes, task.task, task.reward.readings, scene.steps_per_chord)
-    paid: Floats = pay(c, state, events, task.reward, scene.episodes).sum(1)
+    paid: Floats = pay(c, state, events, task.reward, scene.episodes, task.task).sum(1)
     return paid
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from .backends import scalar
-from .dynamics import State, constants, episodes, with_row
+from .dynamics import Episodes, State, constants, episodes, with_row
 from .events import REST
 from .melody import Melody
 from .observation import layout
@@ -106,6 +106,7 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         self.observation, self.reward_timing = observation, reward_timing
         self.render_mode = render_mode
         self.constants = constants(self.task, self.reward.readings)
+        self.reward.meet(self.task, self.constants)
         self.parts = layout(self.task, notes_only)
         self.action_space = spaces.Discrete(self.task.n_events)
         self.observation_space = observation_space(self.parts, observation)
@@ -186,11 +187,17 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
     def _begin_sequences(self) -> None:
         """Start the sequence terms on the episode."""
         if self._sequence:
-            batch = State(*(np.array([value]) for value in self._state))
-            told = episodes(self.constants, batch, np.arange(self.task.steps))
+            told = self.episodes()
             for _, term in self._others:
                 if isinstance(term, SequenceTerm):
                     term.begin(told, np.array([True]))
+
+    def episodes(self) -> Episodes:
+        """Return what is fixed in the running episode, key and chords, as a batch of one."""
+        if self._state is None:
+            raise gym.error.ResetNeeded("no melody is begun: call reset() first.")
+        batch = State(*(np.array([value]) for value in self._state))
+        return episodes(self.constants, batch, np.arange(self.task.steps))
 
     def _row(self, chords: tuple[list[int], list[int], list[int]]) -> int:
         """Return the row of the chord tables that holds these chords; add it if it is new."""

@@ -16,12 +16,13 @@ import numpy.typing as npt
 from .backends.arrays import judge
 from .corpus.dataset import Windows
 from .dynamics import Constants, Episodes, Readings, State, advance, constants, initial, moment
+from .observation import observe
 from .randomness import chance_at
 from .reward import Reward, Rule, SequenceTerm
 from .select import count_bits
 from .task import Task, chord_masks
 
-__all__ = ["begin", "episodes_of", "pay", "walk"]
+__all__ = ["begin", "episodes_of", "observations", "pay", "start", "walk"]
 
 
 def episodes_of(cut: Windows, task: Task) -> Episodes:
@@ -49,6 +50,17 @@ def begin(
         steps_per_chord: grid slots a chord; the task's by default, a beat's for windows.
     """
     width = steps_per_chord or task.steps_per_chord
+    return start(constants(task, readings)._replace(steps_per_chord=width), episodes)
+
+
+def start(c: Constants, episodes: Episodes) -> tuple[Constants, State]:
+    """Return the constants with the chords of N episodes in place of theirs, and `begin`'s states.
+
+    Args:
+        c: of the environment that the episodes are from.
+        episodes: of its length.
+    """
+    width = c.steps_per_chord
     key, tonic, mode, roots, codes, masks = (
         np.asarray(part).astype(np.int64)
         for part in (
@@ -58,9 +70,8 @@ def begin(
             *(part[:, ::width] for part in (episodes.roots, episodes.codes, episodes.masks)),
         )
     )  # (N,) three times, (N, spans) three times
-    c = constants(task, readings)._replace(
+    c = c._replace(
         spans=roots.shape[1],
-        steps_per_chord=width,
         roots=roots.ravel(),
         codes=codes.ravel(),
         masks=masks.ravel(),
@@ -69,12 +80,33 @@ def begin(
     return c, initial(c, key, np.arange(len(key)), tonic, mode, chance_at(key, 0))
 
 
+def observations(
+    c: Constants, state: State, events: npt.NDArray[np.integer]
+) -> npt.NDArray[np.uint8]:
+    """Return what is observed before each of the events (N, T), compact: uint8 (N, T, F).
+
+    Args:
+        c: from `begin`.
+        state: from `begin`: the episodes at their start.
+        events: whole melodies, or their first T steps.
+    """
+    seen: list[npt.NDArray[np.uint8]] = []
+
+    def look(t: int, now: State) -> npt.NDArray[np.integer]:
+        seen.append(np.stack(observe(c, now), axis=-1).astype(np.uint8))
+        return events[:, t]
+
+    walk(c, state, look, events.shape[1], Reward((), Readings()))
+    return np.stack(seen, axis=1)
+
+
 def pay(
     c: Constants,
     state: State,
     events: npt.NDArray[np.integer],
     reward: Reward,
     episodes: Episodes | None = None,
+    task: Task | None = None,
 ) -> npt.NDArray[np.float64]:
     """Return what each term pays at each step, before its weight: (N, T, K).
 
@@ -86,8 +118,9 @@ def pay(
         events: (N, T) whole melodies, or their first T steps.
         reward: its terms; sequence terms start anew.
         episodes: needed for sequence terms.
+        task: needed for those that meet it, the learned ones.
     """
-    return walk(c, state, lambda t, _: events[:, t], events.shape[1], reward, episodes)[1]
+    return walk(c, state, lambda t, _: events[:, t], events.shape[1], reward, episodes, task)[1]
 
 
 def walk(
@@ -97,6 +130,7 @@ def walk(
     steps: int,
     reward: Reward,
     episodes: Episodes | None = None,
+    task: Task | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return events (N, T) chosen step by step, an invalid one as a rest, and their `pay`.
 
@@ -107,6 +141,10 @@ def walk(
         steps: how many steps are walked (T).
         reward: its terms; sequence terms start anew.
         episodes: needed for sequence terms.
+        task: needed for those that meet it, the learned ones.
+
+    Raises:
+        ValueError: what a term needs is missing, or it cannot judge the task.
     """
     n = len(state.key)
     played = np.empty((n, steps), np.int64)
@@ -117,6 +155,10 @@ def walk(
     for _, term in sequence:
         if episodes is None:
             raise ValueError("pay: sequence terms need the episodes.")
+        if task is not None:
+            term.meet(task, c)
+        elif type(term).meet is not SequenceTerm.meet:
+            raise ValueError(f"pay: {type(term).__name__} needs the task.")
         term.begin(episodes, np.ones(n, np.bool_))
     for t in range(steps):
         m = moment(c, state, choose(t, state).astype(np.int64))

@@ -17,11 +17,21 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .dynamics import Episodes, Moment, Readings
+from .dynamics import Constants, Episodes, Moment, Readings
 from .select import Array
+from .task import Task
 from .theory import closest
 
-__all__ = ["PolicyTerm", "Reward", "RewardSpec", "Rule", "SequenceTerm", "load", "term_names"]
+__all__ = [
+    "PolicyTerm",
+    "Reward",
+    "RewardSpec",
+    "Rule",
+    "SequenceTerm",
+    "by_name",
+    "load",
+    "term_names",
+]
 
 #: A preset's name, or a dict of term name -> weight or {"weight": w, parameter: value}, with
 #: "preset" and "scoring" as further keys. Plain JSON.
@@ -55,6 +65,17 @@ class SequenceTerm:
     """
 
     exact_optimum: ClassVar[bool] = False
+
+    def meet(self, task: Task, c: Constants) -> None:
+        """Hear what melodies will be paid, once, before the first `begin`; by default do nothing.
+
+        Args:
+            task: what fixes them.
+            c: how the environment reads them, and the length of its chords.
+
+        Raises:
+            ValueError: the term cannot judge them; the message names both sides.
+        """
 
     def begin(self, episodes: Episodes, which: Array) -> None:
         """Start the melodies where the mask `which` bool (B,) holds."""
@@ -116,6 +137,16 @@ class Reward:
     def others(self) -> tuple[tuple[int, PolicyTerm | SequenceTerm], ...]:
         """The terms that are not rules, each with its place in the sum."""
         return tuple((i, t.pays) for i, t in enumerate(self.terms) if not isinstance(t.pays, Rule))
+
+    def meet(self, task: Task, c: Constants) -> None:
+        """Tell the sequence terms what they will pay; see `SequenceTerm.meet`.
+
+        Raises:
+            ValueError: a term cannot judge it.
+        """
+        for _, term in self.others:
+            if isinstance(term, SequenceTerm):
+                term.meet(task, c)
 
     def table(self) -> str:
         """Return the terms and their weights as text."""
@@ -216,13 +247,7 @@ def _class(name: str) -> Callable[..., Any]:
     if not isinstance(name, str) or name.startswith(":") or name.endswith(":"):
         raise ValueError(f"rewards: {name!r} is not a term's name or 'package.module:Class'.")
     if ":" in name:
-        module_name, _, class_name = name.partition(":")
-        try:
-            found = getattr(importlib.import_module(module_name), class_name)
-        except (ImportError, AttributeError) as error:
-            raise ValueError(
-                f"rewards: {name!r} cannot be loaded: {error}. Is its folder on PYTHONPATH?"
-            ) from error
+        found = by_name(name)
     else:
         names = term_names()
         if name not in names:
@@ -235,6 +260,21 @@ def _class(name: str) -> Callable[..., Any]:
     if not callable(found):
         raise ValueError(f"rewards: {name!r} is not a class of terms.")
     return found  # type: ignore[no-any-return]
+
+
+def by_name(name: str) -> Any:
+    """Return what ``"package.module:name"`` names.
+
+    Raises:
+        ValueError: it cannot be imported, or is not there.
+    """
+    module_name, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"rewards: {name!r} cannot be loaded: {error}. Is its folder on PYTHONPATH?"
+        ) from error
 
 
 def check_choice(rule: object, name: str, allowed: tuple[str, ...]) -> None:

@@ -195,7 +195,7 @@ class Subject:
         reward, episodes = self.what.reward, episodes_of(cut, self.task)
         c, start = begin(episodes, self.task, reward.readings)
         try:
-            paid = pay(c, start, cut.events, reward, episodes)
+            paid = pay(c, start, cut.events, reward, episodes, self.task)
         except Exception as error:  # whatever the user's own code raises
             what = f"{error}" if type(error) is ValueError else f"{type(error).__name__}: {error}"
             raise ValueError(f"audit: a term of {self.what.name} fails: {what}") from error
