@@ -13,8 +13,10 @@ __all__ = [
     "ActorConfig",
     "ActorCriticConfig",
     "CVAEGANConfig",
+    "CVAEGANTraining",
     "GeneratorConfig",
     "GeneratorTraining",
+    "HierarchicalTraining",
     "HierarchicalVAEConfig",
     "KLConfig",
     "LSTMVAEConfig",
@@ -24,6 +26,7 @@ __all__ = [
     "PretrainConfig",
     "Sampling",
     "TransformerVAEConfig",
+    "VAETraining",
     "model_name",
 ]
 
@@ -131,27 +134,54 @@ class TransformerVAEConfig(GeneratorConfig):
 
 @dataclass(frozen=True)
 class CVAEGANConfig(GeneratorConfig):
-    """The size of a CVAE-GAN (Ganorkar & Rathkanthiwar)."""
+    """The size of a CVAE-GAN (Ganorkar & Rathkanthiwar).
+
+    Attributes:
+        hidden: width of the decoder.
+        encoder: width of the encoder, in each direction.
+        critic: channels of the critic.
+        styles: the corpora that it learns; the name of a corpus is that of its style.
+        metres: the metres that it learns.
+    """
 
     hidden: int = 256
+    encoder: int = 128
+    critic: int = 64
+    styles: tuple[str, ...] = ("chorales", "folk")
+    metres: tuple[str, ...] = ("4/4", "3/4", "6/8")
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        _check(self, "1 or more", _at_least_1, "hidden")
+        _check(self, "1 or more", _at_least_1, "hidden", "encoder", "critic")
+        for name in ("styles", "metres"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name}: {values!r} is not one name or more, each once.")
 
 
 @dataclass(frozen=True)
 class HierarchicalVAEConfig(GeneratorConfig):
-    """The size of a hierarchical RNN-VAE (Zhao et al.)."""
+    """The size of a hierarchical RNN-VAE (Zhao et al.).
 
-    hidden: int = 256
-    heads: int = 1
+    Attributes:
+        hidden: width of each level, in the encoder and in the decoder, and of the embeddings.
+        heads: of the attention.
+        levels: recurrent levels on each side; 2 is the model, 1 has no hierarchy.
+        variational: whether there is a latent vector; without it z is 0.
+    """
+
+    hidden: int = 128
+    heads: int = 2
+    levels: int = 2
+    variational: bool = True
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        _check(self, "1 or more", _at_least_1, "hidden", "heads")
+        _check(self, "1 or more", _at_least_1, "hidden", "heads", "levels")
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden: {self.hidden} is not a multiple of heads, {self.heads}.")
 
 
 ActorConfig = MelodyLSTMConfig | GeneratorConfig
@@ -228,6 +258,86 @@ class GeneratorTraining(PretrainConfig):
         _check(self, "1 or more", _at_least_1, "patience")
         _check(self, "0 or more", _not_negative, "beta", "free_bits")
         _check(self, "from 0 to 1", lambda value: 0 <= value <= 1, "warmup")
+
+
+@dataclass(frozen=True)
+class VAETraining(GeneratorTraining):
+    """How a VAE-LSTM or a VAE-Transformer is pretrained.
+
+    Attributes:
+        precision: of the products: ``"float32"``, or ``"bfloat16"``, which some processors make
+            twice as fast.
+    """
+
+    epochs: int = 24
+    learning_rate: float = 2e-3
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision: {self.precision!r} is not float32 or bfloat16.")
+
+
+@dataclass(frozen=True)
+class HierarchicalTraining(GeneratorTraining):
+    """How a hierarchical RNN-VAE is pretrained.
+
+    Attributes:
+        emotion: weight of the emotion loss; at 0 it is off.
+        adversarial: weight of the adversarial loss; at 0 it is off.
+    """
+
+    emotion: float = 0.1
+    adversarial: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        _check(self, "0 or more", _not_negative, "emotion", "adversarial")
+
+
+#: What of a CVAE-GAN is trained.
+PARTS = ("both", "cvae", "gan")
+
+
+@dataclass(frozen=True)
+class CVAEGANTraining(GeneratorTraining):
+    """How a CVAE-GAN is pretrained.
+
+    Attributes:
+        withheld: share of the melodies that are learned without their chords.
+        parts: ``"both"``, or ``"cvae"`` or ``"gan"`` alone.
+        curriculum: begin with short and simple excerpts.
+        alpha: weight of the CVAE's loss.
+        gamma: weight of what the critic says of the generator's melodies.
+        delta: weight of the critic's loss.
+        critic_steps: of the critic to one of the generator.
+        every: batches from one turn of the GAN to the next.
+        rows: melodies a step of the GAN.
+    """
+
+    epochs: int = 15
+    learning_rate: float = 2e-3
+    withheld: float = 0.2
+    parts: str = "both"
+    curriculum: bool = True
+    alpha: float = 1.0
+    gamma: float = 0.1
+    delta: float = 1.0
+    critic_steps: int = 5
+    every: int = 3
+    rows: int = 32
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        _check(self, "1 or more", _at_least_1, "critic_steps", "every", "rows")
+        _check(self, "0 or more", _not_negative, "alpha", "gamma", "delta")
+        _check(self, "from 0 to 1", lambda value: 0 <= value <= 1, "withheld")
+        if self.parts not in PARTS:
+            raise ValueError(f"parts: {self.parts!r} is not one of {', '.join(PARTS)}.")
 
 
 @dataclass(frozen=True)
@@ -352,10 +462,10 @@ DEFAULT_LEARNING = PPOConfig(
 #: The models that can be pretrained: name -> its size and how it is trained.
 MODELS: dict[str, tuple[type[ActorConfig], type[PretrainConfig]]] = {
     "melody_lstm": (MelodyLSTMConfig, PretrainConfig),
-    "lstm_vae": (LSTMVAEConfig, GeneratorTraining),
-    "transformer_vae": (TransformerVAEConfig, GeneratorTraining),
-    "cvae_gan": (CVAEGANConfig, GeneratorTraining),
-    "hierarchical_vae": (HierarchicalVAEConfig, GeneratorTraining),
+    "lstm_vae": (LSTMVAEConfig, VAETraining),
+    "transformer_vae": (TransformerVAEConfig, VAETraining),
+    "cvae_gan": (CVAEGANConfig, CVAEGANTraining),
+    "hierarchical_vae": (HierarchicalVAEConfig, HierarchicalTraining),
 }
 
 
