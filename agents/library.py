@@ -84,19 +84,44 @@ def obtain(
     return agent, place
 
 
-def with_prior(config: ACMGConfig, corpus: Corpus, stage: Stage, device: str = "cpu") -> ACMG:
-    """Return an agent that has learned from the corpus but not yet from the rules."""
+def with_prior(
+    config: ACMGConfig,
+    corpus: Corpus,
+    stage: Stage,
+    device: str = "cpu",
+    start: ACMG | None = None,
+    path: Path | None = None,
+) -> ACMG:
+    """Return an agent that has learned from the corpus but not yet from the rules.
+
+    Args:
+        config: the agent.
+        corpus: what it learns from.
+        stage: called at the start of ``"pretrain"`` with its length.
+        device: where to train.
+        start: an agent whose weights it starts from; it is then not looked for in the library.
+        path: where the agent is written as well.
+
+    Raises:
+        ValueError: the corpus has no window for it, or `start` is of another size, grid or range.
+    """
     if config.pretraining is None:
         return ACMG(config, device)
-    path = prior_path(config, corpus.fingerprint)
-    agent, found = ACMG(config, device), _found(path, device)
+    agent, place = ACMG(config, device), prior_path(config, corpus.fingerprint)
+    if start is not None:
+        if path is None:
+            raise ValueError("with_prior: an agent that starts from another needs a path.")
+        place = path
+    found = _found(place, device) if start is None else None
     if found:
         agent.start_from(found)
     else:
-        begun = path.with_suffix(".begun.safetensors")
-        agent.pretrain(corpus, stage("pretrain", config.pretraining.epochs), begun)
-        agent.save(path)
+        begun = place.with_suffix(".begun.safetensors")
+        agent.pretrain(corpus, stage("pretrain", config.pretraining.epochs), begun, start)
+        agent.save(place)
         begun.unlink(missing_ok=True)
+    if path and path != place:
+        agent.save(path)
     return agent
 
 

@@ -114,7 +114,7 @@ class MelodyLSTM(Pupil):
 
     def condition(self, given: Tensor) -> tuple[Tensor, Tensor]:
         """Return what a condition (B, H) adds to the first gates (B, 4H) and the logits (B, A)."""
-        return given @ self.lstm.weight_ih_l0.t(), given @ self.skip.weight.t()
+        return given @ self.lstm.all_weights[0][0].t(), given @ self.skip.weight.t()
 
     def plain_features(
         self,

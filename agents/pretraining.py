@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -80,6 +81,7 @@ def pretrain(
     about = {
         "model": model_name(size), "size": asdict(size), "training": asdict(config),
         "corpus": corpus.fingerprint, "bars": task.bars, "meter": task.meter,
+        "start": None if start is None else _digest(start),
     }  # fmt: skip
     curve = train(
         model, data["train"], data["validation"], config, report, checkpoint, json.dumps(about)
@@ -92,6 +94,11 @@ def pretrain(
         figures |= {f"{split}_{name}": value for name, value in found.items()}
     model.requires_grad_(False)
     return Pretrained(model.eval(), figures, curve)
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    content = b"".join(weights[name].cpu().numpy().tobytes() for name in sorted(weights))
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def folds(corpus: Corpus, count: int, seed: int = 0) -> Iterator[Corpus]:
@@ -126,9 +133,14 @@ def cross_validate(
     size: ActorConfig,
     config: PretrainConfig,
     count: int,
-    report: Report = lambda _: None,
+    report: Callable[[int], Report] = lambda _: lambda _: None,
     device: str | torch.device = "cpu",
 ) -> list[dict[str, float]]:
-    """Return the figures of a model pretrained once for each fold; see `folds` and `pretrain`."""
-    parts = folds(corpus, count)
-    return [pretrain(part, task, size, config, report, device).figures for part in parts]
+    """Return the figures of a model pretrained once for each fold; see `folds` and `pretrain`.
+
+    `report` is called with the number of a fold, from 1, and returns where its epochs are reported.
+    """
+    return [
+        pretrain(part, task, size, config, report(fold), device).figures
+        for fold, part in enumerate(folds(corpus, count), 1)
+    ]

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 import tyro
 from tyro import conf
@@ -21,12 +22,20 @@ from musicgym.agents.configs import (
     DEFAULT_LEARNING,
     MODELS,
     A2CConfig,
+    ActorConfig,
     ActorCriticConfig,
+    CVAEGANConfig,
+    CVAEGANTraining,
+    HierarchicalTraining,
+    HierarchicalVAEConfig,
     KLConfig,
     LearningConfig,
+    LSTMVAEConfig,
     MelodyLSTMConfig,
     PPOConfig,
     PretrainConfig,
+    TransformerVAEConfig,
+    VAETraining,
 )
 from musicgym.processes import place
 
@@ -36,6 +45,9 @@ if TYPE_CHECKING:
     from musicgym.corpus.dataset import Corpus
 
 __all__ = ["main"]
+
+Size = TypeVar("Size", bound=ActorConfig)
+Way = TypeVar("Way", bound=PretrainConfig)
 
 
 @dataclass(frozen=True)
@@ -172,31 +184,97 @@ Model = Annotated[ActorCriticConfig, conf.arg(constructor=_melody_lstm)]
 
 
 @dataclass(frozen=True)
-class Pretrain(Training):
-    """Pretrain Melody_LSTM, the prior, on a corpus.
+class Pretraining(Training, Generic[Size, Way]):
+    """Pretrain a model on a corpus: a prior of learning by rules, and a player of its own.
+
+    A pretraining that was stopped goes on where it stood.
 
     Attributes:
         out: where to write it; the library by default.
-        model: its size, as the actor.
+        log: folder for TensorBoard; none by default.
+        start_from: an agent of the same size, grid and range whose weights it starts from,
+            pretrained on another corpus; needs --out.
+        folds: cross-validate instead: pretrain so many times, each on other tunes of training and
+            validation, and print what each reaches on those that it has not heard. 0 does not.
+        model: its size.
         prior: how it is pretrained.
     """
 
+    model: Size = field(kw_only=True)
+    prior: Way = field(kw_only=True)
     out: Path | None = None
-    model: Model = field(default_factory=ActorCriticConfig)
-    prior: PretrainConfig = field(default_factory=PretrainConfig)
+    log: Path | None = None
+    start_from: Path | None = None
+    folds: int = 0
 
     def run(self) -> None:
         """Run the command."""
+        from musicgym.agents.acmg import ACMG
         from musicgym.agents.library import prior_path, with_prior
 
-        corpus, config = self.data(), self.config(model=self.model, pretraining=self.prior)
-        agent = with_prior(config, corpus, _stages(None), self.device)
-        path = self.out or prior_path(config, corpus.fingerprint)
-        if self.out:
-            agent.save(path)
+        config = self.config(model=ActorCriticConfig(self.model), pretraining=self.prior)
+        if self.start_from and not self.out:
+            raise ValueError("start-from: add --out FILE, where the new agent is written.")
+        start = ACMG.load(self.start_from, self.device) if self.start_from else None
+        if start:
+            ACMG(config).weights_of(start)  # a mistake shows before a corpus is prepared
+        corpus = self.data()
+        if self.folds:
+            self._cross_validate(config, corpus)
+            return
+        agent = with_prior(config, corpus, _stages(self.log), self.device, start, self.out)
         for name, value in agent.facts["pretraining"].items():
-            print(f"{name:20} {value:.4f}")
-        print(path)
+            print(f"{name:26} {value:.4f}")
+        print(f"{'epochs':26} {len(agent.facts['curve']['learning_rate'])}")
+        print(self.out or prior_path(config, corpus.fingerprint))
+
+    def _cross_validate(self, config: ACMGConfig, corpus: Corpus) -> None:
+        from musicgym.agents.pretraining import cross_validate
+
+        found = cross_validate(
+            corpus, config.task(), self.model, self.prior, self.folds,
+            lambda fold: _stages(self.log and self.log / f"fold{fold}")(
+                "pretrain", self.prior.epochs
+            ),
+            self.device,
+        )  # fmt: skip
+        name = next(iter(found[0]))
+        reached = [figures[name] for figures in found]
+        for fold, value in enumerate(reached, 1):
+            print(f"fold {fold}: {name} {value:.4f}")
+        print(f"{name} {mean(reached):.4f} +- {stdev(reached):.4f} over {len(reached)} folds")
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """Pretrain a model on a corpus: Melody_LSTM by default, or a generator."""
+
+    model: (
+        Annotated[
+            Pretraining[MelodyLSTMConfig, PretrainConfig],
+            conf.subcommand("melody_lstm", description="An LSTM over events; no latent vector."),
+        ]
+        | Annotated[
+            Pretraining[LSTMVAEConfig, VAETraining],
+            conf.subcommand("lstm_vae", description="LSTMs on either side of a latent vector."),
+        ]
+        | Annotated[
+            Pretraining[TransformerVAEConfig, VAETraining],
+            conf.subcommand("transformer_vae", description="The same with attention."),
+        ]
+        | Annotated[
+            Pretraining[CVAEGANConfig, CVAEGANTraining],
+            conf.subcommand("cvae_gan", description="Conditional, with a critic of whole pieces."),
+        ]
+        | Annotated[
+            Pretraining[HierarchicalVAEConfig, HierarchicalTraining],
+            conf.subcommand("hierarchical_vae", description="Two levels, attention, emotions."),
+        ]
+    )
+
+    def run(self) -> None:
+        """Run the command."""
+        self.model.run()
 
 
 @dataclass(frozen=True)
@@ -653,7 +731,10 @@ def _let_the_first_end() -> None:
 
 
 def _read(arguments: Sequence[str] | None) -> Command:
-    """Return the command that the arguments say."""
+    """Return the command that the arguments say; `pretrain` alone is of Melody_LSTM."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["pretrain"] and not {*arguments[1:2], "-h"} & {*MODELS, "--help"}:
+        arguments.insert(1, "melody_lstm")
     command: Command = tyro.cli(
         Command,
         prog="musicgym",

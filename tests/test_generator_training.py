@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,17 @@ import torch
 from small import corpus, task
 from torch import Tensor, nn
 
-from musicgym.agents.configs import GeneratorTraining, MelodyLSTMConfig, PretrainConfig
+from musicgym.agents.acmg import ACMG
+from musicgym.agents.configs import (
+    GeneratorTraining,
+    LSTMVAEConfig,
+    MelodyLSTMConfig,
+    PretrainConfig,
+)
 from musicgym.agents.generators.training import Descent, Pupil, train
 from musicgym.agents.pretraining import cross_validate, folds, pretrain
+from musicgym.cli import main
+from musicgym.corpus import dataset
 
 TASK = task(key="natural", progression="random")
 SIZE = MelodyLSTMConfig(16, dropout=0.3)
@@ -216,3 +225,80 @@ def test_weights_to_start_from_are_taken() -> None:
     second = pretrain(held, TASK, SIZE, config, start=first).model.state_dict()
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, rtol=0, atol=1e-6)
+
+
+# The command
+
+TINY = ("--corpus", "walks", "--steps-per-beat", "1", "--bars", "2")
+LSTM = ("melody_lstm", *TINY, "--model.hidden", "8", "--prior.epochs", "1")
+VAE = ("lstm_vae", *TINY, "--model.hidden", "8", "--model.latent", "4", "--prior.epochs", "1")
+
+
+@pytest.fixture
+def walks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MUSICGYM_CACHE", str(tmp_path / "cache"))
+    dataset.save(corpus(12), 1)
+    return tmp_path
+
+
+def test_the_command_pretrains_a_model_on_any_corpus_and_prints_what_it_reached(
+    walks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = walks / "vae.safetensors"
+    main(["pretrain", *VAE, "--out", str(path)])
+    said = capsys.readouterr().out
+    agent = ACMG.load(path)
+    assert agent.config.model.actor == LSTMVAEConfig(hidden=8, latent=4)
+    for name in ("validation_loss", "validation_reconstruction", "test_kl", "test_active_units"):
+        assert f"{agent.facts['pretraining'][name]:.4f}" in said, name
+    assert len(agent.facts["curve"]["train_kl"]) == 1
+    assert not list(walks.rglob("*.begun*"))  # what was begun is finished
+
+
+def test_without_a_model_it_pretrains_melody_lstm(
+    walks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["pretrain", *LSTM[1:]])
+    assert "validation_accuracy" in capsys.readouterr().out
+
+
+def test_it_cross_validates(walks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["pretrain", *LSTM, "--folds", "2"])
+    said = capsys.readouterr().out.splitlines()
+    values = [float(line.split()[-1]) for line in said[:2]]
+    middle, apart = sum(values) / 2, abs(values[0] - values[1]) / math.sqrt(2)
+    words = said[2].split()
+    assert [float(words[1]), float(words[3])] == pytest.approx([middle, apart], abs=2e-4)
+
+
+def test_it_starts_from_an_agent_of_the_same_size_and_grid_only(
+    walks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = str(walks / "first.safetensors"), str(walks / "second.safetensors")
+    main(["pretrain", *LSTM, "--out", first])
+    begun = ["pretrain", *LSTM, "--start-from", first]
+    main([*begun, "--prior.learning-rate", "1e-12", "--out", second])
+    weights = [ACMG.load(Path(path)).model.actor.state_dict() for path in (first, second)]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=0, atol=1e-6)
+    for change, told in (
+        (("--bars", "4"), "bars 2, and this one 4"),
+        (("--meter", "3/4"), "meter 4/4, and this one 3/4"),
+        (("--model.hidden", "16"), "hidden=8.*and this one.*hidden=16"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main([*begun, *change, "--out", second])
+        assert end.value.code == 2
+        assert re.search(told, capsys.readouterr().err)
+    with pytest.raises(SystemExit):
+        main(begun)
+    assert "add --out" in capsys.readouterr().err
+
+
+def test_a_corpus_without_such_windows_is_refused_in_a_sentence(
+    walks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["pretrain", *VAE, "--bars", "11"])
+    assert end.value.code == 2
+    assert "no window of 11 bars in 4/4" in capsys.readouterr().err
