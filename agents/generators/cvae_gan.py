@@ -1,0 +1,403 @@
+"""CVAEGAN: a conditional VAE whose decoder is also the generator of a conditional GAN.
+
+Reference: Ganorkar & Rathkanthiwar. The paper leaves out how events stay discrete and how the two
+parts share the work; `ConditionedDecoder.unroll` and `CVAEGAN.learn` say what is done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from musicgym.agents.configs import CVAEGANConfig
+from musicgym.agents.lessons import Lessons, lessons
+from musicgym.corpus.dataset import Corpus, prepare
+from musicgym.meters import METERS
+from musicgym.task import Task
+from musicgym.theory import MODES
+
+from .conditional_decoder import ConditionedDecoder, Layer, Playing
+from .conditions import (
+    Frame,
+    Scenes,
+    excerpt,
+    heard_again,
+    keys_of,
+    labels_of,
+    stage,
+    thinned,
+    transposed,
+)
+from .critic import MelodyCritic, gradient_penalty
+from .generator import Generator
+from .latent import Posterior
+from .training import Descent, Groups
+
+__all__ = ["CVAEGAN"]
+
+#: Windows of a style and metre that are learned, and that are validated on, at most.
+MOST = {"train": 800, "validation": 300, "test": 300}
+#: The curriculum: up to which share of the training excerpts are which part of the whole.
+COURSE = ((0.3, 4), (0.6, 2))
+#: Weight of the gradient penalty.
+PENALTY = 10.0
+#: Grid slots of the longest bar there is, 6/8 with 4 slots a beat.
+LONGEST_BAR = 24
+
+
+class CVAEGAN(Generator):
+    """p(events | z, C), q(z | melody, C) and a critic; C is style, metre, key and chords.
+
+    Key and chords are in the observation; style and metre stand after z in a latent (B, L).
+
+    Attributes:
+        critic: scores melodies; it is trained beside the generator and kept.
+    """
+
+    known: Tensor
+    usual: Tensor
+    scale: Tensor
+
+    def __init__(self, sizes: dict[str, int], n_events: int, config: CVAEGANConfig) -> None:
+        """Make encoder, decoder and critic for the parts of an observation and A events.
+
+        Raises:
+            ValueError: the observation tells no key or chords, or a metre is unknown.
+        """
+        super().__init__(sizes, n_events, config)
+        self.size = config
+        for metre in config.metres:
+            if metre not in METERS:
+                raise ValueError(f"metres: {metre!r} is not one of {', '.join(METERS)}.")
+        self.attributes = {"style": config.styles, "metre": config.metres}  # type: ignore[misc]
+        self.frame = Frame(sizes, n_events)
+        inside = self.frame.sizes(sizes)
+        inside["position"] = LONGEST_BAR
+        alphabet, labels = self.frame.alphabet, len(config.styles) + len(config.metres)
+        whole = config.latent + labels
+        self.reader = nn.ModuleList(
+            Layer({**inside, "now": alphabet}, config.encoder, config.encoder, labels)
+            for _ in range(2)
+        )
+        self.posterior = nn.Linear(4 * config.encoder + labels, 2 * config.latent)
+        self.decoder = ConditionedDecoder(self.frame, inside, config.hidden, whole, config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
+        self.critic = MelodyCritic(self.frame, inside, labels, config.critic)
+        self.register_buffer("known", torch.ones(2, 12, dtype=torch.bool))
+        self.register_buffer("usual", labels_of(1, 0, 0, config.styles, config.metres)[0])
+        self.register_buffer("scale", torch.tensor([0.0, 1.0]))
+        self._parts, self._turn, self._told = "both", 0, {}  # type: ignore[var-annotated]
+
+    # What is learned from.
+
+    def lessons(self, corpus: Corpus, split: str, task: Task, hop: int = 1) -> list[Scenes]:
+        """Return the windows of all styles and metres, a group each, in C major and A minor.
+
+        The styles other than the corpus's own are taken from the cache, or built. The corpus and
+        the task's metre are what is played where nothing else is asked for.
+
+        Raises:
+            ValueError: the corpus or the metre is none that this model is made for, or a style has
+                no window at all.
+        """
+        styles, metres = self.size.styles, self.size.metres
+        if corpus.name not in styles:
+            raise ValueError(
+                f"style: the corpus is {corpus.name!r}, and this CVAEGAN is made for "
+                f"{', '.join(styles)}; make it with styles=({corpus.name!r},)."
+            )
+        if task.meter not in metres:
+            raise ValueError(
+                f"metre: the task is in {task.meter}, and this CVAEGAN is made for "
+                f"{', '.join(metres)}."
+            )
+        groups = []
+        for place, style in enumerate(styles):
+            source = corpus
+            if style != corpus.name:
+                source = prepare(style, steps_per_beat=task.steps_per_beat)
+            found = [
+                self._group(source, split, task, hop, place, metre) for metre in range(len(metres))
+            ]
+            if not any(found):
+                raise ValueError(
+                    f"style: the corpus {style!r}, split {split!r}, has no window of {task.bars} "
+                    f"bars in {' or '.join(metres)}."
+                )
+            groups += [group for group in found if group]
+        self.usual.copy_(
+            labels_of(1, styles.index(corpus.name), metres.index(task.meter), styles, metres)[0]
+        )
+        self.frame.home.fill_(-task.low % 12)
+        if split == "train":
+            reached = [keys_of(group, self.frame) for group in groups]
+            self.known.copy_(torch.stack(reached).any(0))
+        return groups
+
+    def _group(
+        self, corpus: Corpus, split: str, task: Task, hop: int, style: int, metre: int
+    ) -> Scenes | None:
+        meter = self.size.metres[metre]
+        place = Task(
+            "natural", "random", meter, task.bars, task.steps_per_beat, pitch_range=task.pitch_range
+        )
+        try:
+            heard = lessons(corpus, split, place, hop)
+        except ValueError:
+            return None
+        rows = thinned(len(heard.events), MOST[split])
+        labels = labels_of(len(rows), style, metre, self.size.styles, self.size.metres)
+        return Scenes(heard.observation[rows], heard.events[rows], labels)
+
+    # Conditions.
+
+    def condition(self, lessons: Lessons | Scenes) -> Tensor:
+        """Return the labels of scenes (B, S + M); of other melodies the usual ones."""
+        if isinstance(lessons, Scenes):
+            return lessons.labels
+        return self.usual.expand(len(lessons.events), -1)
+
+    def asked(self, count: int, chance: Tensor | None = None, **attributes: str) -> Tensor:
+        """Return the labels of a style and a metre (count, S + M), the usual ones if not asked for.
+
+        Raises:
+            ValueError: this model has not learned the style or the metre.
+        """
+        super().asked(count, chance, **attributes)
+        row, begin = self.usual.clone(), 0
+        for name, values in self.attributes.items():
+            if name in attributes:
+                row[begin : begin + len(values)] = 0
+                row[begin + values.index(attributes[name])] = 1
+            begin += len(values)
+        return row.expand(count, -1)
+
+    def check_keys(self, observation: Tensor) -> None:
+        """Raise a ValueError where an observation uint8 (B, F) is in a key that was not learned."""
+        mode, tonic = (self.frame.part(observation, part) for part in ("mode", "tonic"))
+        known = self.known[mode, tonic]
+        if not bool(known.all()):
+            row = int((~known).nonzero()[0])
+            learned = ", ".join(
+                f"{MODES[m]} {' '.join(str(int(t)) for t in self.known[m].nonzero())}"
+                for m in range(2)
+                if self.known[m].any()
+            )
+            raise ValueError(
+                f"key: {MODES[int(mode[row])]} with the tonic {int(tonic[row])} semitones above "
+                f"the lowest pitch was asked for; this CVAEGAN has learned {learned}."
+            )
+
+    # The CVAE.
+
+    def encode(self, lessons: Lessons | Scenes) -> Posterior:
+        """Return q(z | melody, C), read in both directions."""
+        observation, events = lessons[:2]
+        labels = self.condition(lessons)
+        seen = self.frame.enter(observation)
+        now = self.frame.events(events, self.frame.shift(observation[:, 0]))
+        seen = torch.cat([seen, now[..., None].to(torch.uint8)], -1).transpose(0, 1)
+        drop = self.dropout.p if self.training else 0.0
+        told = []
+        for reader, way in zip(self.reader, (seen, seen.flip(0)), strict=True):
+            h = reader(way.contiguous(), labels, drop, torch.float32)  # (T, B, E)
+            told += [h[-1], h.mean(0)]
+        return Posterior(*self.posterior(self.dropout(torch.cat([*told, labels], -1))).chunk(2, -1))
+
+    def whole(
+        self,
+        observation: Tensor,
+        kind: torch.dtype = torch.float32,
+        latent: Tensor | None = None,
+    ) -> Tensor:
+        """Return logits (B, T, A) of whole episodes (B, T, F) under latents (B, L)."""
+        if latent is None:
+            z = self.usual.new_zeros(len(observation), self.size.latent)
+            latent = torch.cat([z, self.usual.expand(len(z), -1)], -1)
+        return self.decoder.whole(observation, latent, kind)
+
+    def begin(self, latent: Tensor) -> Playing:
+        """Return the decoder's state at the start, under latents (B, L)."""
+        return self.decoder.begin(latent)
+
+    def step(self, observation: Tensor, state: Playing) -> tuple[Tensor, Playing]:
+        """Return logits (B, A) of one step (B, F) and the next state.
+
+        Raises:
+            ValueError: an episode starts in a key that this model has not learned.
+        """
+        if state.h is None:
+            self.check_keys(observation)
+        return self.decoder.step(observation, state)
+
+    # The GAN.
+
+    def hear(self, scenes: Scenes) -> Tensor:
+        """Return what the critic hears of melodies (B, T, C)."""
+        shift = self.frame.shift(scenes.observation[:, 0])
+        inside = self.frame.events(scenes.events, shift)
+        events = nn.functional.one_hot(inside, self.frame.alphabet).float()
+        return self.critic.read(events, scenes.observation)
+
+    def score(self, lessons: Lessons | Scenes) -> Tensor:
+        """Return the critic's scores of finished melodies (B,), standardised on the corpus.
+
+        0 is the mean of the training windows and 1 their standard deviation. Any length will do;
+        the critic has learned from windows of up to the length of training.
+        """
+        scenes = Scenes(*lessons[:2], self.condition(lessons))
+        raw: Tensor = self.critic(self.hear(scenes), scenes)
+        return (raw - self.scale[0]) / self.scale[1]
+
+    # Training.
+
+    def descents(self, training: Any, steps: int) -> list[Descent]:
+        """Return how the CVAE learns, then the generator and the critic of the GAN.
+
+        The GAN's are Adam(1e-4, 0, 0.9), as in WGAN-GP; the critic's gradient is not clipped.
+        """
+        self._parts, self._turn, self._told = training.parts, 0, {}
+        both = list(self.decoder.parameters())
+        whole = [*both, *self.reader.parameters(), *self.posterior.parameters()]
+        optimiser = torch.optim.AdamW(whole, weight_decay=training.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, training.learning_rate, steps)
+        generator, critic = (
+            torch.optim.Adam(parameters, 1e-4, (0.0, 0.9))
+            for parameters in (both, list(self.critic.parameters()))
+        )
+        return [
+            Descent(optimiser, schedule),
+            Descent(generator),
+            Descent(critic, most=float("inf")),
+        ]
+
+    def learn(
+        self, batch: Any, share: float, training: Any, descents: Sequence[Descent]
+    ) -> Mapping[str, Tensor]:
+        r"""Learn from one batch, the CVAE and every so often the GAN, in turn.
+
+        Each melody is moved to another key, cut to the length of the curriculum, and a share is
+        stripped of its chords. The CVAE's turn minimises alpha times its loss. The GAN's turn is
+        some steps of the critic, then one of the generator, down
+
+        .. math:: \alpha L_{CVAE} - \gamma E[D(G(z, C))]
+
+        with z from the encoder; without a CVAE from the prior. What is reported of the GAN is of
+        its last turn.
+        """
+        batch, task = self.rehearse(batch, share, training)
+        told: dict[str, Tensor] = {}
+        if training.parts != "gan":
+            told |= self.losses(batch, share, training)
+            descents[0].step(training.alpha * told["loss"])
+        if training.parts != "cvae":
+            if self._turn % training.every == 0:
+                self._told = self.duel(batch, task, share, training, descents)
+            self._turn += 1
+            told |= self._told
+        if training.parts == "gan":
+            told = {"loss": told["wasserstein"], **told}
+        return told
+
+    def rehearse(self, batch: Scenes, share: float, training: Any) -> tuple[Any, Task]:
+        """Return a batch as it is learned from at this share of the training, and its task."""
+        metre = self.size.metres[int(batch.labels[0, len(self.size.styles) :].argmax())]
+        grid = self._grid(batch, metre)
+        bars = batch.events.shape[1] // (METERS[metre].beats * grid)
+        part = next((part for until, part in COURSE if share < until), 1)
+        kept = max(1, bars // part) if training.curriculum else bars
+        batch = excerpt(batch, self.frame, metre, kept, bars)
+        task = stage(metre, kept, grid, self.n_events)
+        batch, tonic = transposed(batch, self.frame)
+        bare = torch.rand(len(tonic), device=tonic.device) < training.withheld
+        return heard_again(batch, task, tonic, bare), task
+
+    def _grid(self, scenes: Scenes, metre: str) -> int:
+        """Return the steps a beat of scenes: a bar has as many steps as it has positions."""
+        positions = int(self.frame.part(scenes.observation[0], "position").max()) + 1
+        return positions // METERS[metre].beats
+
+    def duel(
+        self, batch: Any, task: Task, share: float, training: Any, descents: Sequence[Descent]
+    ) -> dict[str, Tensor]:
+        """Take the GAN's turn on a batch; return its figures, each ()."""
+        size, rows = len(batch.events), training.rows
+        with torch.no_grad():
+            fakes = self.decoder.unroll(batch, self.imagined(batch), task)
+            fake, real = self.critic.read(fakes.events, fakes.scenes.observation), self.hear(batch)
+        for _ in range(training.critic_steps):
+            some = torch.randperm(size, device=real.device)[:rows]
+            scenes = Scenes(*(part[some] for part in batch))
+            one, other = real[some], fake[some]
+            apart = self.critic(one, scenes).mean() - self.critic(other, scenes).mean()
+            u = torch.rand(len(some), device=real.device)
+            penalty = gradient_penalty(self.critic, one, other, scenes, u)
+            descents[2].step(training.delta * (PENALTY * penalty - apart))
+        some = torch.randperm(size, device=real.device)[:rows]
+        few: Any = Scenes(*(part[some] for part in batch))
+        played = self.decoder.unroll(few, self.imagined(few), task)
+        heard = self.critic.read(played.events, played.scenes.observation)
+        opinion = self.critic(heard, few).mean()
+        loss = -training.gamma * opinion
+        if training.parts == "both":
+            loss = loss + training.alpha * self.losses(few, share, training)["loss"]
+        descents[1].step(loss)
+        return {
+            "wasserstein": apart.detach(),
+            "penalty": penalty.detach(),
+            "opinion": opinion.detach(),
+        }
+
+    def imagined(self, scenes: Scenes) -> Tensor:
+        """Return latents (B, L) for the GAN: z from the encoder, or without a CVAE the prior."""
+        if self._parts == "gan":
+            z = torch.randn(len(scenes.events), self.size.latent, device=scenes.events.device)
+        else:
+            with torch.no_grad():
+                z = self.encode(scenes).sample()
+        return torch.cat([z, scenes.labels], -1)
+
+    def figures(self, data: Any) -> dict[str, float]:
+        """Return what validation reports; the first stops the training.
+
+        That is the bound of the CVAE. A GAN alone has none: it is judged by `strangeness`.
+        """
+        found = super().figures(data)
+        if self._parts == "gan":
+            found = {"strangeness": self.strangeness(data), **found}
+        return found
+
+    @torch.no_grad()
+    def strangeness(self, data: Scenes) -> float:
+        """Return how far played events are from those of scenes, from 0 to 1.
+
+        The total variation of the shares of each event of the frame, at the first step of a beat
+        and elsewhere.
+        """
+        metre = self.size.metres[int(data.labels[0, len(self.size.styles) :].argmax())]
+        grid = self._grid(data, metre)
+        bars = data.events.shape[1] // (METERS[metre].beats * grid)
+        task = stage(metre, bars, grid, self.n_events)
+        played = self.decoder.unroll(data, self.imagined(data), task).events
+        inside = self.frame.events(data.events, self.frame.shift(data.observation[:, 0]))
+        real = nn.functional.one_hot(inside, self.frame.alphabet).float()
+        on = torch.arange(real.shape[1], device=real.device) % grid == 0
+        gaps = [
+            (real[:, there].mean((0, 1)) - played[:, there].mean((0, 1))).abs().sum() / 2
+            for there in (on, ~on)
+            if there.any()
+        ]
+        return float(torch.stack(gaps).mean())
+
+    @torch.no_grad()
+    def finish(self, groups: Groups) -> None:
+        """Keep the mean and the deviation of the critic's scores on the training windows."""
+        scores = torch.cat([
+            self.critic(self.hear(part), part)
+            for group in groups
+            for part in map(Scenes, *(tensor.split(256) for tensor in group))
+        ])  # fmt: skip
+        self.scale.copy_(torch.stack([scores.mean(), scores.std().clamp(min=1e-6)]))
