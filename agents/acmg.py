@@ -11,16 +11,18 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from musicgym.corpus.dataset import Corpus
+from musicgym.env import MelodyComposeEnv
 from musicgym.melody import Melody
 from musicgym.observation import layout
+from musicgym.randomness import first_key
 from musicgym.reward import RewardSpec
 from musicgym.task import Task
 from musicgym.theory import Key, parse_pitch
-from musicgym.vector_env import MelodyComposeVectorEnv
 
 from . import a2c, checkpoints, ppo
 from .actor_critic import Actor, ActorCritic, make_actor
@@ -37,10 +39,13 @@ from .configs import (
     Sampling,
     model_name,
 )
+from .generators.generator import Generator
 from .learning import Learner, Report
 from .parallel import ALONE, Team
+from .policy import chances
 from .pretraining import pretrain
 from .rollout import Rollout, play
+from .sampler import Sampler
 
 __all__ = ["HISTORY", "MOST_AT_ONCE", "ACMG", "ACMGConfig", "Composed"]
 
@@ -159,10 +164,12 @@ class Composed:
     Attributes:
         melody: the melody.
         paid: term -> weight x raw value, summed over the melody.
+        latent: what a generator played it under (L,); empty for others.
     """
 
     melody: Melody
     paid: dict[str, float]
+    latent: tuple[float, ...] = ()
 
     @property
     def total(self) -> float:
@@ -193,6 +200,8 @@ class ACMG:
         self.facts: dict[str, Any] = {}
         self.learner: Learner | None = None
         self._resume: checkpoints.Checkpoint | None = None
+        self._sampler = Sampler(self.model.actor)
+        self._env: tuple[dict[str, Any], MelodyComposeEnv] | None = None
 
     def pretrain(
         self,
@@ -335,11 +344,14 @@ class ACMG:
         opening: Sequence[int] = (),
         chords_per_bar: int | None = None,
         rewards: RewardSpec | None = None,
+        latent: npt.ArrayLike | None = None,
+        **attributes: str,
     ) -> list[Composed]:
-        """Compose melodies over a progression, all at once in one batch.
+        """Compose melodies over a progression: a few one after the other, many in one batch.
 
         The key is moved to C major or A minor for the agent and the melody back, so that every key
-        is played as well as those two.
+        is played as well as those two. A melody depends on the seed and its place only, not on how
+        many are composed beside it. (The rounding of a product may change an event in 100,000.)
 
         Args:
             key: any of the 24 keys.
@@ -351,27 +363,90 @@ class ACMG:
             opening: events to continue, in this agent's range moved by `shift(key)`.
             chords_per_bar: chords a bar, 1 by default.
             rewards: what to report; the agent's own by default.
+            latent: of a generator: (L,) for all, or (count, L); drawn from the seed by default. A
+                latent without the attributes, (Z,) or (count, Z), is completed by them.
+            attributes: what a generator can be asked for, such as ``emotion="sad"``.
 
         Raises:
-            ValueError: an argument is out of its range.
+            ValueError: an argument is out of its range, or this agent has no latent vector or no
+                such attribute.
         """
         if not 1 <= count <= MOST_AT_ONCE:
             raise ValueError(f"count: {count!r} is not from 1 to {MOST_AT_ONCE}.")
         shift = self.shift(key)
         low, high = (parse_pitch(p) + shift for p in self.config.pitch_range)
-        envs = self.config.envs(
-            progression,
-            count,
-            key=key,
-            bars=bars,
-            chords_per_bar=chords_per_bar,
-            pitch_range=(low, high),
-            rewards=rewards or self.config.rewards,
-            backend="arrays",  # a kernel for each key and length would take longer
-        )
+        task: dict[str, Any] = {
+            "key": key,
+            "progression": progression,
+            "bars": bars,
+            "chords_per_bar": chords_per_bar,
+            "pitch_range": (low, high),
+            "rewards": rewards or self.config.rewards,
+        }
+        latents = self._latents(count, seed, latent, attributes)
         options = {"events": np.asarray(opening, np.int64)} if len(opening) else None
-        rollout = play(envs, self.model.actor, seed, sampling, options, self.device)
-        return composed(envs, rollout)
+        if self.device == "cpu" and self._sampler.pays(count):
+            env = self._alone(task)
+            made = []
+            for i in range(count):
+                z = None if latents is None else latents[i : i + 1]
+                rollout = self._sampler.play(env, seed, sampling, options, z, i)
+                made += composed([env.melody], env.reward.names, env.weights, rollout)
+            return made
+        # a kernel for each key and length would take longer to compile than arrays to play
+        envs = self.config.envs(**task, size=count, backend="arrays")
+        rollout = play(envs, self.model.actor, seed, sampling, options, self.device, latent=latents)
+        return composed(envs.melodies, envs.reward.names, envs.weights, rollout)
+
+    def _alone(self, task: dict[str, Any]) -> MelodyComposeEnv:
+        """Return a single environment of this agent's task, with changes; the last is kept."""
+        if self._env is None or self._env[0] != task:
+            whole = {**self.config._task(task["progression"]), **task, "observation": "compact"}
+            self._env = task, MelodyComposeEnv(**whole)
+        return self._env[1]
+
+    @torch.no_grad()
+    def _latents(
+        self, count: int, seed: int, given: npt.ArrayLike | None, attributes: dict[str, str]
+    ) -> Tensor | None:
+        """Return what melodies are played under (count, L), as `play` draws it if none is given.
+
+        Raises:
+            ValueError: the agent has no latent vector or no such attribute, or the latent has a
+                wrong size.
+        """
+        actor, name = self.model.actor, model_name(self.config.model.actor)
+        if not isinstance(actor, Generator):
+            for word in ("latent",) if given is not None else attributes:
+                raise ValueError(f"{word}: a {name} has no {word}; a generator may have.")
+            return None
+        keys = first_key(torch.arange(count, device=self.device) + seed)
+        chance = chances(keys, seed, 1)[0]
+        if given is None:
+            return actor.draw(chance, **attributes)
+        rows = torch.as_tensor(np.asarray(given, np.float32), device=self.device)
+        condition = actor.asked(count, chance, **attributes)
+        z, whole = actor.config.latent, actor.config.latent + condition.shape[1]
+        if rows.ndim not in (1, 2) or (rows.ndim == 2 and len(rows) != count):
+            raise ValueError(
+                f"latent: shape {tuple(rows.shape)} was given; ({whole},) or ({count}, {whole}) "
+                "is allowed."
+            )
+        if rows.shape[-1] not in (z, whole):
+            more = f", or {z} and its attributes" if z < whole else ""
+            raise ValueError(
+                f"latent: {rows.shape[-1]} numbers were given; this {name} plays under "
+                f"{whole}{more}."
+            )
+        if attributes and z < whole == rows.shape[-1]:
+            raise ValueError(
+                f"latent: its last {whole - z} numbers are the attributes; give {z} numbers to ask "
+                f"for {', '.join(attributes)}."
+            )
+        if not torch.isfinite(rows).all():
+            raise ValueError("latent: its numbers must be finite.")
+        rows = rows.expand(count, -1)
+        return torch.cat([rows, condition], -1) if rows.shape[-1] < whole else rows
 
     @staticmethod
     def shift(key: str) -> int:
@@ -434,11 +509,25 @@ def check_device(device: str) -> str:
     return device
 
 
-def composed(envs: MelodyComposeVectorEnv, rollout: Rollout) -> list[Composed]:
-    """Return the melodies that a rollout left in the environments, with what each term paid."""
-    paid = (rollout.terms.sum(1).double().cpu().numpy() * envs.weights).tolist()  # (B, K)
-    names = envs.reward.names
+def composed(
+    melodies: Sequence[Melody],
+    names: Sequence[str],
+    weights: npt.NDArray[np.float64],
+    rollout: Rollout,
+) -> list[Composed]:
+    """Return the melodies of a rollout (B), with what each of the terms (K) paid.
+
+    Args:
+        melodies: B of them.
+        names: of the terms.
+        weights: (K,).
+        rollout: where they were played.
+    """
+    paid = (rollout.terms.sum(1).double().cpu().numpy() * weights).tolist()  # (B, K)
+    latents: list[Any] = [()] * len(melodies)
+    if rollout.latent is not None:
+        latents = rollout.latent.cpu().tolist()
     return [
-        Composed(melody, dict(zip(names, row, strict=True)))
-        for melody, row in zip(envs.melodies, paid, strict=True)
+        Composed(melody, dict(zip(names, row, strict=True)), tuple(latent))
+        for melody, row, latent in zip(melodies, paid, latents, strict=True)
     ]
