@@ -22,11 +22,11 @@ NEVER = -1e9
 
 
 class Playing(NamedTuple):
-    """A decoder's state: weights made ready, the latents (B, L), outputs and cells (B, H)."""
+    """A decoder's state: weights made ready, what z adds to the gates (B, 4H), h and c (B, H)."""
 
     gates: Gates
     skip: Tensor
-    latent: Tensor
+    given: Tensor
     h: Tensor | None
     c: Tensor
 
@@ -62,16 +62,20 @@ class Layer(nn.Module):
     def gates(self, drop: float = 0.0) -> Gates:
         """Return the weights as `recurrence` takes them, a share of them dropped."""
         embedding = self.embedding
-        of_input, of_given, hidden, bias = self.weights()
+        of_input, _, hidden, bias = self.weights()
         table = nn.functional.dropout(embedding.table.weight, drop) @ of_input.t()
         hidden = nn.functional.dropout(hidden, drop)
-        return Gates(embedding.starts, embedding.most, table, bias, hidden, of_given)
+        return Gates(embedding.starts, embedding.most, table, bias, hidden, None)
+
+    def condition(self, given: Tensor) -> Tensor:
+        """Return what conditions (B, K) add to the gates of every step (B, 4H)."""
+        return given @ self.weights()[1].t()
 
     def forward(self, seen: Tensor, given: Tensor, drop: float, kind: torch.dtype) -> Tensor:
         """Return outputs (T, B, H) of observations (T, B, F) under conditions (B, K)."""
-        below = given.expand(len(seen), -1, -1)
         if seen.device.type == "cpu":
-            return recurrence(self.gates(drop), seen, below, kind)
+            return recurrence(self.gates(drop), seen, None, kind, self.condition(given))
+        below = given.expand(len(seen), -1, -1)
         with torch.autocast(seen.device.type, kind, enabled=kind != torch.float32):
             x = nn.functional.dropout(self.embedding(seen), drop)
             h: Tensor = self.lstm(torch.cat([x, below], -1))[0]
@@ -119,12 +123,12 @@ class ConditionedDecoder(nn.Module):
     def begin(self, latent: Tensor) -> Playing:
         """Return the state at the start, under latents (B, L)."""
         c = latent.new_zeros(len(latent), self.layer.hidden)
-        return Playing(self.layer.gates(), self.skip_table(), latent, None, c)
+        return Playing(self.layer.gates(), self.skip_table(), self.layer.condition(latent), None, c)
 
     def step(self, observation: Tensor, state: Playing) -> tuple[Tensor, Playing]:
         """Return logits (B, A) of one step (B, F) and the next state."""
         seen, h = self.frame.enter(observation), state.c if state.h is None else state.h
-        h, _, c = cell(state.gates, seen, state.latent, h, state.c, compiled=False)
+        h, _, c = cell(state.gates, seen, None, h, state.c, compiled=False, given=state.given)
         logits = self.head(h) + self.straight(seen, state.skip, False)
         logits = self.frame.leave(logits[:, None], observation[:, None])[:, 0]
         return logits, state._replace(h=h, c=c)
@@ -154,8 +158,8 @@ class ConditionedDecoder(nn.Module):
         allowed = torch.full((size, alphabet), NEVER, device=device)
         allowed.scatter_(1, frame.places(shift), 0.0)
         table = layer.embedding.table.weight
-        of_input, of_given, hidden, bias = layer.weights()
-        weight, fixed = torch.cat([of_input, hidden], 1).t(), latent @ of_given.t() + bias
+        of_input, _, hidden, bias = layer.weights()
+        weight, fixed = torch.cat([of_input, hidden], 1).t(), layer.condition(latent) + bias
         starts = dict(zip(frame.names, layer.embedding.starts.tolist(), strict=True))
         rows = torch.cat([
             table[starts["event"] : starts["event"] + alphabet],
