@@ -30,6 +30,7 @@ from musicgym.replay import episodes_of
 
 from .audit.corruptions import random_rhythm, shuffle_pitches
 from .entries import BASELINES, PLANNERS, Entry, Workshop
+from .judges import Judges, missing
 from .likeness import Human, floors
 from .metrics.metric import Measured
 from .records import HUMAN, Record, file_name
@@ -78,6 +79,11 @@ class Evaluation:
     def human(self) -> Human:
         """The human melodies and what is measured against them."""
         return Human.of(self.workshop.corpus, self.task.task, self.task.split)
+
+    @cached_property
+    def judges(self) -> Judges:
+        """Who says which style and which emotion melodies are of."""
+        return Judges.of(self.workshop.corpus, self.task.task)
 
     @cached_property
     def envs(self) -> Any:
@@ -228,10 +234,10 @@ class Evaluation:
         raw = pay_in(scene, self.task, events)
         pieces = pieces_of(scene, self.task, events)
         found = figures(scene, self.task, raw, pieces, self.human, seed, name == HUMAN)
-        tunes = self.human.read(pieces).tunes
+        tunes, made = self.human.read(pieces).tunes, self._made(started)  # judges are fitted once
+        found |= self.judges.figures(pieces, facts)
         record = Record(
-            asdict(self.task), name, seed, len(events), {**found, **(more or {})}, facts,
-            self._made(started),
+            asdict(self.task), name, seed, len(events), {**found, **(more or {})}, facts, made,
             np.round(raw @ self.task.reward.weights, 6).tolist(), tunes.tolist(),
         )  # fmt: skip
         if folder:
@@ -310,6 +316,8 @@ def grade_all(
     for title in titles:
         if titles.count(title) > 1:
             raise ValueError(f"entry: two rows would be called {title!r}; rename one of the files.")
+    if note := missing(graded.task.steps_per_beat):
+        print(note, file=sys.stderr)
     records = [graded.human_record(folder)]
     turns = [(name, seed) for seed in range(1, seeds + 1) for name in wanted]
     with tqdm(turns, "evaluate", unit="entry", dynamic_ncols=True, leave=False) as bar:

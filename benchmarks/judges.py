@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from musicgym.corpus.dataset import Corpus, CorpusMissing
+from musicgym.corpus.cache import corpus_path
+from musicgym.corpus.dataset import Corpus, CorpusMissing, load
 from musicgym.emotion import EmotionTargets, targets
 from musicgym.task import Task
 
@@ -18,7 +19,7 @@ from .metrics.metric import Measured
 from .metrics.pieces import Pieces
 from .metrics.zhao import emotion_figures
 from .style import StyleJudge, judge_of, style_figures
-from .style_examples import CORPORA, corpora
+from .style_examples import CORPORA
 from .tasks import corpus_windows
 
 __all__ = ["Judges", "missing"]
@@ -67,9 +68,11 @@ class Judges:
 
 
 def missing(steps_per_beat: int) -> str:
-    """Return why there is no style row, or an empty string."""
-    try:
-        corpora(steps_per_beat)
-    except CorpusMissing as error:
-        return f"The rows of style are left out: {error}."
+    """Return why there is no row of style, or an empty string."""
+    for name in CORPORA.values():
+        if not corpus_path(name, steps_per_beat).exists():
+            try:
+                load(name, steps_per_beat=steps_per_beat)
+            except CorpusMissing as error:
+                return f"The rows of style are left out: {error}."
     return ""

@@ -94,8 +94,7 @@ def _acmg(rows: Mapping[str, Row]) -> list[str]:
         "",
         *_compared(ACMG_TABLE_1, rows, named),
         "",
-        "The style classifier's row waits for the classifiers of the generators.",
-        "",
+        *_style(rows),
         "Beside it:",
         "",
         *_compared({figure: {} for figure in BESIDE}, rows, named),
@@ -119,6 +118,17 @@ def _acmg(rows: Mapping[str, Row]) -> list[str]:
         ),
         "",
         *_search(rows),
+    ]
+
+
+def _style(rows: Mapping[str, Row]) -> list[str]:
+    """Return where the row of style is, for records that were made without it."""
+    if all(len(row.values("classical_style")) for row in rows.values()):
+        return []
+    return [
+        "Records that were made without the folk tunes (`musicgym data prepare --corpus folk`) "
+        "have no row of style; [generators.md](generators.md) judges all of them.",
+        "",
     ]
 
 

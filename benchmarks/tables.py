@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicgym.agents.best_of_n import kl_bound, mixture
+from musicgym.emotion import EMOTIONS
 
 from .audit.statistics import Estimate
 from .audit.statistics import mean as paired_mean
 from .metrics import METRICS
 from .metrics.metric import Floats
 from .records import HUMAN, Record
+from .style_examples import CLASSES
 from .tasks import BenchmarkTask
 
 __all__ = [
@@ -35,11 +37,14 @@ FRONT = (
     "mmd2", "frechet", "c2st", "vendi", "distinct_melodies", "shared_with_training", "copied",
     "excessive_repetition", "autocorrelation", "outside_key", "under_octave",
     "unique_highest", "unique_lowest", "chord_match", "ends_on_tonic", "pitch_range", "onset_share",
+    "classical_style", "style_accuracy", "inception_score", "emotional_consistency",
 )  # fmt: skip
 #: Shares that are no metric of the registry.
 SHARES = {
     "share_of_optimum", "c2st", "copied", "distinct_melodies", "distinct_2", "distinct_3",
     "distinct_4", "hamming", *(f"pitch_class_{k}" for k in range(12)),
+    "classical_style", "style_accuracy", *(f"called_{name}" for name in CLASSES),
+    "emotional_consistency", *(f"emotion_{name}" for name in EMOTIONS),
 }  # fmt: skip
 #: The best-of-N rows of a table; the others are in the records and in the picture.
 SEARCHES = ("best_of_4", "best_of_16", "best_of_64", "best_of_1024")

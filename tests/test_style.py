@@ -286,7 +286,7 @@ def test_the_figures_of_style_are_worked_out_by_hand() -> None:
 
 
 def test_without_the_folk_tunes_there_is_a_note_and_no_row(
-    monkeypatch: MonkeyPatch, task: Task
+    monkeypatch: MonkeyPatch, tmp_path: Path, task: Task
 ) -> None:
     def gone(name: str, *, steps_per_beat: int) -> Corpus:
         if name == "folk":
@@ -294,6 +294,8 @@ def test_without_the_folk_tunes_there_is_a_note_and_no_row(
         return small.corpus()
 
     monkeypatch.setattr(style_examples, "load", gone)
+    monkeypatch.setattr(judges, "load", gone)
+    monkeypatch.setenv("MUSICGYM_CACHE", str(tmp_path))
     styles._judge.cache_clear()
     assert "musicgym data prepare --corpus folk" in judges.missing(1)
     found = Judges.of(small.corpus(), task)
