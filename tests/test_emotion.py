@@ -17,6 +17,7 @@ from musicgym.emotion import (
     LEVELS,
     TARGETS,
     EmotionTargets,
+    distances,
     emotion,
     emotion_of,
     nearest,
@@ -202,6 +203,22 @@ def test_the_nearest_is_told_in_standard_deviations_and_without_the_mode() -> No
     assert nearest(np.array([[3.0, 0, 0, 0, 5.0]]), known).tolist() == [1]
     assert nearest(np.array([[3.0, 0, 0, 0, 5.0]]), known, ()).tolist() == [4]
     assert nearest(np.array([[0.0, 0, 0, 1.1, 0]]), known).tolist() == [2]
+
+
+def test_distances_are_root_mean_squares_of_the_features_that_count() -> None:
+    rows = ((1.0, 2.0, 3.0, 4.0, 0.5),) * 5
+    known = EmotionTargets(rows, (0.5, 1.0, 1.0, 2.0, 0.1))
+    found = np.array([[2.0, 2.0, 2.0, 8.0, 0.5]])  # 2, 0, 1, 2 and 0 deviations away
+    assert np.allclose(distances(found, known), np.sqrt(9 / 4))
+    assert np.allclose(distances(found, known, ()), np.sqrt(9 / 5))
+    assert np.allclose(distances(found, known, ("density", "mode")), np.sqrt(5 / 3))
+
+
+def test_each_melody_may_have_a_range_of_its_own() -> None:
+    events, low = np.array([parse_events("C4 E4 - A4", 60, 90)] * 2), np.array([60, 55])
+    both = emotion_of(events, low, np.array([0, 7]))
+    assert np.allclose(both[0], both[1])  # a fourth lower, in G
+    assert np.allclose(both[1], emotion_of(events[:1], 55, np.array([7])))
 
 
 def test_an_unknown_emotion_or_feature_is_refused_by_name(known: EmotionTargets) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ from musicgym.agents.checkpoints import CheckpointError
 from musicgym.agents.style import StyleConfig, StyleFacts, StyleModel, fit, heard
 from musicgym.benchmarks import judges, style_examples
 from musicgym.benchmarks import style as styles
+from musicgym.benchmarks.generators import styles as page
 from musicgym.benchmarks.judges import Judges
 from musicgym.benchmarks.metrics.pieces import Pieces
 from musicgym.benchmarks.metrics.zhao import emotion_figures, emotions
+from musicgym.benchmarks.records import HUMAN, Record
 from musicgym.benchmarks.style import confusion, fit_judge, scorer, tensors
 from musicgym.benchmarks.style_examples import CLASSES, HALVES, examples, half
-from musicgym.benchmarks.tasks import corpus_windows
+from musicgym.benchmarks.tasks import BenchmarkTask, corpus_windows
 from musicgym.corpus.dataset import LOW, Corpus, CorpusMissing, collect
 from musicgym.emotion import EMOTIONS, distances, targets
 from musicgym.events import FIRST_NOTE, HOLD, REST
@@ -336,3 +339,48 @@ def test_emotional_consistency_is_the_share_nearest_to_what_was_asked(
     assert np.isclose(asked["asked_emotion_distance"], away[:, 1].mean())
     each = [EMOTIONS[k] for k in away.argmin(1)]
     assert emotion_figures(pieces, wanted, each)["emotional_consistency"].value == 1.0
+
+
+# The page
+
+
+def test_the_page_says_how_well_each_classifier_does_and_what_it_calls_records(
+    monkeypatch: MonkeyPatch, tmp_path: Path, known: Mapping[str, Corpus], task: Task
+) -> None:
+    monkeypatch.setenv("MUSICGYM_CACHE", str(tmp_path / "cache"))
+    usual = BenchmarkTask(steps_per_beat=1)
+    monkeypatch.setattr(page, "BenchmarkTask", lambda: usual)
+    for module in (styles, page):
+        monkeypatch.setattr(module, "corpora", lambda steps: known)
+    quick = StyleConfig(width=8, epochs=4, learning_rate=1e-2)
+    monkeypatch.setattr(page, "scorer", lambda task: scorer(task, quick))
+    styles._judge.cache_clear()
+    rows = examples(known, task, "test").pieces
+    records = tmp_path / "records"
+    for name, events in ((HUMAN, rows.events), ("uniform_random", rows.events[::-1])):
+        record = Record(asdict(usual), name, 1, len(events), {}, melodies=f"{name}.npz")
+        record.write(records)
+        np.savez(records / record.melodies, events=events, tonic=rows.tonic, mode=rows.minor)
+    found = json.loads(json.dumps(page.measure(records)))
+    styles._judge.cache_clear()
+    for row in found["classifiers"].values():
+        table = np.array(row["confusion"])
+        assert np.isclose(np.diag(table).mean(), row["test"])  # the classes are equally large
+        assert np.allclose(table.sum(1), 1)
+    assert np.allclose(np.sum(found["systems"][HUMAN]["metric"]), 1)
+    text = "\n".join(page.section(found, tmp_path))
+    assert f"{found['classifiers']['metric']['test']:.1%}" in text
+    assert "| uniform random |" in text
+    assert (tmp_path / page.PICTURE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_is_written_without_records(tmp_path: Path) -> None:
+    table = np.eye(4).tolist()
+    row = {"melodies": 5, "tunes": 3, "validation": 1.0, "test": 0.875, "confusion": table}
+    found = {
+        "classes": list(CLASSES), "classifiers": {"reward": row, "metric": row}, "systems": {},
+        "test": {"melodies": 2, "tunes": 2}, "agreement": 0.5,
+    }  # fmt: skip
+    text = "\n".join(page.section(found, tmp_path))
+    assert "87.5%" in text
+    assert "Table 1" not in text
