@@ -144,6 +144,8 @@ class CVAEGANConfig(GeneratorConfig):
         metres: the metres that it learns.
     """
 
+    latent: int = 16
+    dropout: float = 0.2
     hidden: int = 256
     encoder: int = 128
     critic: int = 64
@@ -319,7 +321,8 @@ class CVAEGANTraining(GeneratorTraining):
     """
 
     epochs: int = 15
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
+    free_bits: float = 0.2
     withheld: float = 0.2
     parts: str = "both"
     curriculum: bool = True
