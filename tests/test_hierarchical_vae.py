@@ -13,9 +13,14 @@ from musicgym.agents.configs import HierarchicalTraining, HierarchicalVAEConfig
 from musicgym.agents.generators.attention import BLOCK, AdditiveAttention
 from musicgym.agents.generators.hierarchical_vae import HierarchicalVAE
 from musicgym.agents.generators.phrase_critic import PhraseCritic, phrase_features
-from musicgym.agents.lessons import Lessons, episodes_in, lessons, perform
+from musicgym.agents.lessons import Lessons, episodes_in, lessons, nll, perform
+from musicgym.agents.melody_lstm import Embedding
+from musicgym.agents.policy import masked
 from musicgym.agents.rollout import play
-from musicgym.emotion import EMOTIONS, emotion_of
+from musicgym.benchmarks.generators.attention import saliency
+from musicgym.benchmarks.generators.emotions import bound, followed
+from musicgym.benchmarks.metrics.pieces import Pieces
+from musicgym.emotion import EMOTIONS, EmotionTargets, emotion_of
 from musicgym.observation import layout
 from tests import small
 
@@ -284,3 +289,82 @@ def test_the_critic_learns_to_tell_apart_and_the_model_to_be_taken_for_real() ->
     with torch.no_grad():
         weight -= 0.1 * weight.grad
     assert critic.loss(real, fake, 0.5).item() < before
+
+
+# What the pages measure
+
+
+def test_the_bound_of_a_model_without_latents_is_its_nll() -> None:
+    made, heard = model(variational=False), batch()
+    with torch.no_grad():
+        made.given.weight.zero_()
+        told = nll(made.whole(heard.observation), heard, made.ringing).mean()
+    found = bound(made, heard, samples=3)
+    assert found["one"] == pytest.approx(float(told), rel=1e-5)
+    assert found["weighted"] == pytest.approx(float(told), rel=1e-5)
+
+
+def test_more_samples_tighten_the_bound_and_one_is_the_elbo() -> None:
+    made, heard = model(), batch()
+    with torch.no_grad():
+        made.posterior.bias.fill_(0.7)  # a posterior off the prior
+    one = bound(made, heard, samples=1)
+    assert one["one"] == pytest.approx(one["weighted"])
+    more = bound(made, heard, samples=50)
+    assert more["weighted"] < more["one"]
+
+
+def test_melodies_are_told_by_their_nearest_target() -> None:
+    events = np.array([[26, 0, 0, 0, 0, 0, 0, 0], [26, 28, 26, 28, 26, 28, 26, 28]])
+    fixed = {"masks": np.zeros((2, 8), np.int64), "meter": "4/4", "steps_per_beat": 1}
+    pieces = Pieces(events, np.full(2, 48), np.zeros(2, np.int64), np.zeros(2, bool), **fixed)
+    features = emotion_of(events, 48, pieces.tonic)
+    table = np.repeat(features[:1], 5, axis=0)
+    table[EMOTIONS.index("tense")] = features[1]
+    table[EMOTIONS.index("calm"), 0] += 9
+    known = EmotionTargets(tuple(map(tuple, table)), (0.5, 1.0, 1.0, 1.0, 1.0))
+    found = followed(pieces, known, "tense")
+    assert found["told"] == [1, 0, 0, 1, 0]
+    assert found["means"][0] == pytest.approx((1 / 8 + 1) / 2)
+    off = (features[0] - features[1]) / np.array([0.5, 1, 1, 1, 1])
+    assert found["distance"] == pytest.approx(np.sqrt((off**2).mean()) / 2)
+
+
+class Summing(torch.nn.Module):
+    """Logits that are linear in the sum of the embeddings so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = Embedding(layout(TASK), 3)
+        self.head = torch.nn.Linear(3, TASK.n_events)
+
+    def whole(self, observation: Tensor, latent: Tensor | None = None) -> Tensor:
+        """Return logits (B, T, A)."""
+        return self.head(self.embedding(observation).cumsum(1))
+
+
+def test_saliency_is_the_length_of_the_slope_by_each_embedding_so_far() -> None:
+    torch.manual_seed(0)
+    actor, heard = Summing(), batch(2)
+    found = saliency(actor, heard, TASK)
+    logits = masked(actor.whole(heard.observation), heard.observation, model().ringing)
+    shares, weight = logits.softmax(-1), actor.head.weight
+    for t in range(8):
+        slope = weight[heard.events[:, t]] - shares[:, t] @ weight
+        for k in range(8):
+            wanted = slope.norm(dim=-1).detach().numpy() if k <= t else 0
+            np.testing.assert_allclose(found[:, t, k], wanted, rtol=1e-4, atol=1e-7)
+
+
+def test_saliency_of_melody_lstm_and_of_the_hierarchical_model_looks_back_only() -> None:
+    heard = batch(2)
+    for actor in (model(), small.actor_critic(TASK).actor):
+        found = saliency(actor, heard, TASK, latents(model(), 2))
+        assert found.shape == (2, 8, 8)
+        assert (found[:, np.tri(8, dtype=bool)] > 0).all()
+        assert not found[:, ~np.tri(8, dtype=bool)].any()
+
+
+def test_saliency_of_an_actor_without_an_embedding_is_refused() -> None:
+    with pytest.raises(ValueError, match="Linear has no embedding"):
+        saliency(torch.nn.Linear(2, 2), batch(2), TASK)
