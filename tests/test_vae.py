@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from small import corpus, task, vector_env
 from musicgym.agents.configs import GeneratorConfig, LSTMVAEConfig, TransformerVAEConfig
 from musicgym.agents.generators import make_generator
 from musicgym.agents.generators.generator import Generator
+from musicgym.agents.generators.latent import Posterior, between, importance_weighted
 from musicgym.agents.lessons import Lessons, lessons
 from musicgym.agents.rollout import play
 from musicgym.observation import layout
@@ -137,3 +139,66 @@ def test_values_that_training_never_showed_count_as_a_typical_one(
     assert len(before) == 2
     for one, two in zip(before, after, strict=True):
         assert not torch.equal(one[unseen], two[unseen])
+
+
+# The latent vector
+
+
+class Coin(Generator):
+    """One event a melody, 3 or 4, whose odds are those of a number of z; q is what is asked for."""
+
+    def __init__(self, q: tuple[float, float], slope: float) -> None:
+        super().__init__(layout(TASK), TASK.n_events, GeneratorConfig(latent=1))
+        self.q, self.slope = q, slope
+
+    def encode(self, lessons: Lessons) -> Posterior:
+        mean, log_variance = (torch.full((len(lessons.events), 1), value) for value in self.q)
+        return Posterior(mean, log_variance)
+
+    def whole(
+        self, observation: torch.Tensor, kind: Any = None, latent: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        assert latent is not None
+        logits = torch.full((*observation.shape[:2], TASK.n_events), -1e9)
+        logits[..., 3], logits[..., 4] = self.slope * latent, 0.0
+        return logits
+
+
+def coins(data: Lessons, times: int = 1) -> Lessons:
+    return Lessons(
+        data.observation[:2, :1].repeat(times, 1, 1), torch.tensor([[3], [4]]).repeat(times, 1)
+    )
+
+
+def test_the_importance_weighted_bound_is_the_nll_where_the_posterior_is_the_prior(
+    data: Lessons,
+) -> None:
+    for draws in (1, 7):
+        found = importance_weighted(Coin((0.0, 0.0), slope=0.0), coins(data), draws)
+        torch.testing.assert_close(found, torch.full((2,), math.log(2)))
+
+
+def test_the_importance_weighted_bound_nears_the_nll_from_above(data: Lessons) -> None:
+    # -log of the integral of p(x | z) p(z) over z, on a fine grid, by hand.
+    z = torch.linspace(-9, 9, 20001, dtype=torch.float64)
+    prior = (-z.square() / 2).exp() / math.sqrt(2 * math.pi)
+    exact = [
+        -math.log(float((torch.sigmoid(s * 3 * z) * prior).sum() * 18 / 20000)) for s in (1, -1)
+    ]
+    assert exact[0] == pytest.approx(math.log(2), abs=1e-6)  # by symmetry
+    off = Coin((0.8, 0.4), slope=3.0)  # a posterior that is right for neither
+    torch.manual_seed(0)
+    some, few = (
+        importance_weighted(off, coins(data, 2000), k).view(2000, 2).mean(0) for k in (100, 1)
+    )
+    assert some.tolist() == pytest.approx(exact, abs=0.03)
+    assert (few > some + 0.1).all() and (some > torch.tensor(exact)).all()
+
+
+def test_interpolation_goes_from_end_to_end_on_an_arc() -> None:
+    one, other = torch.tensor([[3.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.0, 4.0], [2.0, 2.0]])
+    torch.testing.assert_close(between(one, other, 0.0), one)
+    torch.testing.assert_close(between(one, other, 1.0), other)
+    half = between(one, other, 0.5)
+    root = math.sqrt(0.5)  # sin 45 / sin 90; the second pair shares its direction: a line
+    torch.testing.assert_close(half, torch.tensor([[3 * root, 4 * root], [1.5, 1.5]]))

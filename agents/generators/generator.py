@@ -19,6 +19,8 @@ from .training import Pupil
 __all__ = ["Generator", "LatentPlayer"]
 
 Values = Callable[[Tensor], Tensor]
+#: The types that products can be made in, as settings name them.
+PRODUCTS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Generator(Pupil):
@@ -116,9 +118,11 @@ class Generator(Pupil):
             share: how much of the training is over, 0 to 1.
             training: the weights.
         """
-        posterior, steps = self.encode(batch), batch.events.shape[1]
+        steps, kind = batch.events.shape[1], PRODUCTS[getattr(training, "precision", "float32")]
+        with torch.autocast(batch.events.device.type, kind, enabled=kind != torch.float32):
+            posterior = self.encode(batch)
         latent = torch.cat([posterior.sample(), self.premise(batch)], -1)
-        reconstruction = nll(self.whole(batch.observation, latent=latent), batch, self.ringing)
+        reconstruction = nll(self.whole(batch.observation, kind, latent), batch, self.ringing)
         kl = posterior.kl().mean(0)  # (Z,)
         risen = min(1.0, share / training.warmup) if training.warmup else 1.0
         held = kl.clamp(min=training.free_bits).sum()

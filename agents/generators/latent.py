@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Posterior", "active_units"]
+from musicgym.agents.lessons import Lessons, nll
+
+if TYPE_CHECKING:
+    from .generator import Generator
+
+__all__ = ["Posterior", "active_units", "between", "importance_weighted", "log_prior"]
 
 #: A number of z is active where its mean varies by more than this and its KL is at least that.
 LEAST_VARIANCE, LEAST_KL = 0.01, 0.05
@@ -61,3 +67,52 @@ def active_units(posterior: Posterior) -> Tensor:
     """
     varied = posterior.mean.var(0) > LEAST_VARIANCE
     return varied & (posterior.kl().mean(0) >= LEAST_KL)
+
+
+@torch.no_grad()
+def importance_weighted(
+    model: Generator, data: Lessons, draws: int = 100, kind: torch.dtype = torch.float32
+) -> Tensor:
+    r"""Return a bound on the negative log-likelihood of melodies (N,), in nats a melody.
+
+    .. math:: -\log \frac1K \sum_{k=1}^K \frac{p(x | z_k) p(z_k)}{q(z_k | x)},
+        \quad z_k \sim q(z | x)
+
+    It falls towards -log p(x) as K grows; at K = 1 its mean is that of reconstruction plus KL.
+    Torch's own randomness draws.
+
+    Reference: Burda et al. 2016 (arXiv 1509.00519).
+
+    Args:
+        model: in evaluation mode.
+        data: the melodies.
+        draws: K.
+        kind: the type of the products, float32 or bfloat16.
+    """
+    posterior, own = model.encode(data), model.premise(data)
+    total = torch.full((len(data.events),), -torch.inf, device=data.events.device)
+    for _ in range(draws):
+        z = posterior.sample()
+        logits = model.whole(data.observation, kind, torch.cat([z, own], -1))
+        told = nll(logits, data, model.ringing).sum(-1)
+        total = torch.logaddexp(total, log_prior(z) - posterior.log_density(z) - told)
+    return math.log(draws) - total
+
+
+def between(one: Tensor, other: Tensor, share: float) -> Tensor:
+    r"""Return the latents (..., L) a share of the way from one to another, on an arc.
+
+    .. math:: \frac{\sin((1 - s) \theta)}{\sin \theta} a + \frac{\sin(s \theta)}{\sin \theta} b
+
+    with the angle theta between a and b; on the straight line where they (almost) share one.
+
+    Reference: White 2016 (arXiv 1609.04468).
+
+    >>> between(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 0.5).tolist()
+    [0.7071067690849304, 0.7071067690849304]
+    """
+    cosine = torch.cosine_similarity(one, other, -1)[..., None]
+    angle = cosine.clamp(-1, 1).arccos()
+    whole = angle.sin()
+    arc = (((1 - share) * angle).sin() * one + (share * angle).sin() * other) / whole
+    return torch.where(whole.abs() < 1e-4, (1 - share) * one + share * other, arc)

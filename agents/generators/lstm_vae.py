@@ -75,9 +75,8 @@ class LSTMVAE(Generator):
         if latent is None:
             latent = self.up.weight.new_zeros(len(observation), self.config.latent)
         seen = observation.transpose(0, 1).contiguous()
-        skip, h = self.decoder.features(seen, kind, self.up(latent).float())
-        with torch.autocast(observation.device.type, enabled=False):
-            logits: Tensor = self.decoder.head(h) + skip
+        skip, h = self.decoder.features(seen, kind, self.up(latent))
+        logits: Tensor = self.decoder.head(h) + skip
         return logits.transpose(0, 1)
 
     def begin(self, latent: Tensor) -> Standing:

@@ -25,8 +25,6 @@ __all__ = ["Curve", "Descent", "Groups", "Pupil", "measure", "train"]
 Groups = Sequence[Any]
 #: What was reported of each epoch: figure -> its values, with the CPU ``"seconds"`` so far.
 Curve = dict[str, list[float]]
-#: The types that products can be made in.
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -102,9 +100,7 @@ class Pupil(nn.Module):
             training: the `PretrainConfig` of this model.
             descents: what `descents` returned.
         """
-        kind = DTYPES[getattr(training, "precision", "float32")]
-        with torch.autocast(batch[0].device.type, kind, enabled=kind != torch.float32):
-            told = self.losses(batch, share, training)
+        told = self.losses(batch, share, training)
         descents[0].step(next(iter(told.values())))
         return told
 

@@ -54,7 +54,7 @@ class Block(nn.Module):
         self.asks = nn.Linear(width, 3 * width)  # queries, keys and values
         self.says = nn.Linear(width, width)
         self.thinks = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
         self.dropout = nn.Dropout(dropout)
         slopes = 2 ** (-8 * torch.arange(1, heads + 1) / heads)
@@ -156,13 +156,11 @@ class TransformerVAE(Generator):
         """Return logits (B, T, A) of whole episodes uint8 (B, T, F) under latents (B, Z)."""
         if latent is None:
             latent = self.up.weight.new_zeros(len(observation), self.config.latent)
-        wanted = kind != torch.float32 or torch.is_autocast_enabled(observation.device.type)
-        with torch.autocast(observation.device.type, kind, enabled=wanted):
+        with torch.autocast(observation.device.type, kind, enabled=kind != torch.float32):
             x = self.dropout(self.embedding(observation) + self.up(latent)[:, None])
             for block in self.decoder:
                 x = block(x, causal=True)
-        with torch.autocast(observation.device.type, enabled=False):
-            return cast(Tensor, self.head(x.float()))
+        return cast(Tensor, self.head(x.float()))
 
     def begin(self, latent: Tensor) -> Standing:
         """Return the decoder's state at the start, under latents (B, Z)."""
