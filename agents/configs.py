@@ -327,7 +327,7 @@ class CVAEGANTraining(GeneratorTraining):
     parts: str = "both"
     curriculum: bool = True
     alpha: float = 1.0
-    gamma: float = 0.1
+    gamma: float = 0.3
     delta: float = 1.0
     critic_steps: int = 5
     every: int = 3
