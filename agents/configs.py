@@ -26,6 +26,7 @@ __all__ = [
     "PretrainConfig",
     "Sampling",
     "TransformerVAEConfig",
+    "TransformerVAETraining",
     "VAETraining",
     "model_name",
 ]
@@ -101,6 +102,7 @@ class LSTMVAEConfig(GeneratorConfig):
         layers: LSTM layers on each side.
     """
 
+    dropout: float = 0.5
     hidden: int = 256
     layers: int = 2
 
@@ -120,6 +122,7 @@ class TransformerVAEConfig(GeneratorConfig):
         layers: blocks on each side.
     """
 
+    dropout: float = 0.4
     width: int = 256
     heads: int = 4
     layers: int = 2
@@ -264,15 +267,17 @@ class GeneratorTraining(PretrainConfig):
 
 @dataclass(frozen=True)
 class VAETraining(GeneratorTraining):
-    """How a VAE-LSTM or a VAE-Transformer is pretrained.
+    """How a VAE-LSTM is pretrained.
 
     Attributes:
         precision: of the products: ``"float32"``, or ``"bfloat16"``, which some processors make
             twice as fast.
     """
 
-    epochs: int = 24
+    epochs: int = 14
     learning_rate: float = 2e-3
+    patience: int = 5
+    free_bits: float = 0.15
     precision: str = "float32"
 
     def __post_init__(self) -> None:
@@ -280,6 +285,13 @@ class VAETraining(GeneratorTraining):
         super().__post_init__()
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision: {self.precision!r} is not float32 or bfloat16.")
+
+
+@dataclass(frozen=True)
+class TransformerVAETraining(VAETraining):
+    """How a VAE-Transformer is pretrained: as a VAE-LSTM, at a lower learning rate."""
+
+    learning_rate: float = 1e-3
 
 
 @dataclass(frozen=True)
@@ -291,7 +303,8 @@ class HierarchicalTraining(GeneratorTraining):
         adversarial: weight of the adversarial loss; at 0 it is off.
     """
 
-    emotion: float = 0.1
+    epochs: int = 24
+    emotion: float = 0.3
     adversarial: float = 0.02
 
     def __post_init__(self) -> None:
@@ -466,7 +479,7 @@ DEFAULT_LEARNING = PPOConfig(
 MODELS: dict[str, tuple[type[ActorConfig], type[PretrainConfig]]] = {
     "melody_lstm": (MelodyLSTMConfig, PretrainConfig),
     "lstm_vae": (LSTMVAEConfig, VAETraining),
-    "transformer_vae": (TransformerVAEConfig, VAETraining),
+    "transformer_vae": (TransformerVAEConfig, TransformerVAETraining),
     "cvae_gan": (CVAEGANConfig, CVAEGANTraining),
     "hierarchical_vae": (HierarchicalVAEConfig, HierarchicalTraining),
 }

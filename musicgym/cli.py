@@ -35,6 +35,7 @@ from musicgym.agents.configs import (
     PPOConfig,
     PretrainConfig,
     TransformerVAEConfig,
+    TransformerVAETraining,
     VAETraining,
 )
 from musicgym.processes import place
@@ -259,7 +260,7 @@ class Pretrain:
             conf.subcommand("lstm_vae", description="LSTMs on either side of a latent vector."),
         ]
         | Annotated[
-            Pretraining[TransformerVAEConfig, VAETraining],
+            Pretraining[TransformerVAEConfig, TransformerVAETraining],
             conf.subcommand("transformer_vae", description="The same with attention."),
         ]
         | Annotated[
