@@ -523,7 +523,8 @@ def composed(
         weights: (K,).
         rollout: where they were played.
     """
-    paid = (rollout.terms.sum(1).double().cpu().numpy() * weights).tolist()  # (B, K)
+    terms = np.ascontiguousarray(rollout.terms.double().cpu().numpy())
+    paid = (terms.sum(1) * weights).tolist()  # (B, K); contiguous: summed alike in any batch
     latents: list[Any] = [()] * len(melodies)
     if rollout.latent is not None:
         latents = rollout.latent.cpu().tolist()

@@ -1,4 +1,4 @@
-"""The command line: ``musicgym data | pretrain | train | compose | evaluate | audit | bench``."""
+"""The command line: ``musicgym data | pretrain | train | compose | reconstruct | ...``."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from musicgym.agents.acmg import ACMG, ACMGConfig, Composed
     from musicgym.agents.library import Stage
     from musicgym.corpus.dataset import Corpus
+    from musicgym.melody import Melody
 
 __all__ = ["main"]
 
@@ -157,6 +158,29 @@ class Training:
                 f"add --meter {own[0]} --steps-per-beat {own[1]}, or train another."
             )
         return agent
+
+    def named(self, agent: str) -> ACMG:
+        """Return the agent of a name or of a checkpoint; a named one is trained if need be.
+
+        Raises:
+            ValueError: it is neither, or the checkpoint is of another meter or grid.
+        """
+        from musicgym.agents.library import obtain, with_prior
+        from musicgym.theory import closest
+
+        if agent == "acmg":
+            return obtain(self.config(), self.data(), _stages(None), device=self.device)[0]
+        if agent in MODELS:
+            size, training = MODELS[agent]
+            config = self.config(model=ActorCriticConfig(size()), pretraining=training())
+            return with_prior(config, self.data(), _stages(None), self.device)
+        path, names = Path(agent), ("acmg", *MODELS)
+        if not path.exists() and not path.suffix:
+            raise ValueError(
+                f"agent: {agent!r} is neither a file nor one of {', '.join(names)}"
+                f"{closest(agent, names) or '.'}"
+            )
+        return self.load(path)
 
     def data(self) -> Corpus:
         """Return the corpus, prepared if it is not yet."""
@@ -358,7 +382,10 @@ class Compose(Training):
         count: how many melodies.
         seed: fixes the melodies.
         out: folder for the files.
-        agent: a checkpoint to compose with; the default agent of the meter and grid otherwise.
+        agent: acmg, the default agent of the meter and grid; melody_lstm, lstm_vae,
+            transformer_vae, cvae_gan or hierarchical_vae, as pretrained; or a checkpoint.
+        emotion: cheerful, sad, calm, tense or neutral, of a hierarchical_vae.
+        style: chorales or folk, of a cvae_gan.
         temperature: below 1 is safer, above 1 bolder.
         top_k: keep the k most likely events; 0 keeps all.
         top_p: keep the fewest events with this probability.
@@ -372,7 +399,9 @@ class Compose(Training):
     count: int = 1
     seed: int = 1
     out: Path = Path("out")
-    agent: Path | None = None
+    agent: str = "acmg"
+    emotion: str | None = None
+    style: str | None = None
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
@@ -386,9 +415,12 @@ class Compose(Training):
         from musicgym.melody import parse_events
         from musicgym.theory import Key, parse_pitch
 
-        name = f"acmg-{Key.parse(self.key).name.replace(' ', '-').replace('#', 's').lower()}"
+        key = Key.parse(self.key).name.replace(" ", "-").replace("#", "s").lower()
+        wanted = {"emotion": self.emotion, "style": self.style}
+        attributes = {name: value for name, value in wanted.items() if value is not None}
+        words = (self.agent if self.agent in MODELS else "acmg", *attributes.values(), key)
         sampling = Sampling(self.temperature, self.top_k, self.top_p)
-        agent = self.load(self.agent) if self.agent else self._trained()
+        agent = self._agent()
         low, high = (parse_pitch(p) + agent.shift(self.key) for p in agent.config.pitch_range)
         made = agent.compose(
             self.key,
@@ -399,24 +431,24 @@ class Compose(Training):
             sampling=sampling,
             opening=parse_events(self.opening, low, high),
             chords_per_bar=self.chords_per_bar,
+            **attributes,
         )
         missing: list[str] = []
         for number, piece in enumerate(made, 1):
-            stem = f"{name}-{self.seed}-{number}"
+            stem = f"{'-'.join(words)}-{self.seed}-{number}"
             melody = replace(piece.melody, name=stem)
             paths, missing = save_all(melody, self.out, stem, tempo=self.tempo)
             print(_summary(replace(piece, melody=melody), paths))
         for line in missing:
             print(f"not written: {line}")
 
-    def _trained(self) -> ACMG:
-        """Return the default agent of the meter and grid, 8 bars long, trained if need be."""
-        from musicgym.agents.library import obtain
-
-        config = replace(self, bars=8).config()
-        asked = {"key": self.key, "bars": self.bars, "chords_per_bar": self.chords_per_bar}
-        config.envs(self.progression, 1, **asked)  # a mistake shows before the training
-        return obtain(config, self.data(), _stages(None), device=self.device)[0]
+    def _agent(self) -> ACMG:
+        """Return the agent; those with a name have learned melodies of 8 bars."""
+        usual = replace(self, bars=8)
+        if self.agent == "acmg" or self.agent in MODELS:
+            asked = {"key": self.key, "bars": self.bars, "chords_per_bar": self.chords_per_bar}
+            usual.config().envs(self.progression, 1, **asked)  # a mistake shows before the training
+        return usual.named(self.agent)
 
 
 def _summary(piece: Composed, paths: Sequence[Path]) -> str:
@@ -425,6 +457,128 @@ def _summary(piece: Composed, paths: Sequence[Path]) -> str:
     lines += [f"  {name:18} {value:+8.2f}" for name, value in piece.paid.items()]
     lines += [f"  {'reward':18} {piece.total:+8.2f}", ""]
     return "\n".join([*lines, *(f"  {path}" for path in paths)])
+
+
+@dataclass(frozen=True)
+class Reconstruct(Training):
+    """Read a melody into latent vectors, a window at a time, and play it again from them.
+
+    Attributes:
+        file: MIDI, MusicXML, ABC, CSV or JSON. Its chords are kept; without any they are inferred.
+        agent: lstm_vae, transformer_vae, cvae_gan, hierarchical_vae, or a checkpoint.
+        temperature: 0 plays the most likely events, 1 draws them.
+        seed: fixes what is drawn.
+        out: folder for the files.
+        tempo: quarter notes a minute.
+    """
+
+    file: conf.Positional[Path] = field(kw_only=True)
+    agent: str = "lstm_vae"
+    temperature: float = 0.0
+    seed: int = 1
+    out: Path = Path("out")
+    tempo: float = 100.0
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.agents.configs import Sampling
+        from musicgym.agents.exploration import joined, reconstruct
+        from musicgym.export import save_all
+
+        melody = _heard(self.file, self)
+        sampling = Sampling(self.temperature)
+        found = reconstruct(self.named(self.agent), melody, sampling, self.seed)
+        steps = len(found[0].original.events)
+        for number, window in enumerate(found, 1):
+            print(f"\nwindow {number}: {100 * window.same:.0f} % of {steps} steps are equal")
+            print(f"  as it was\n{window.original.bars()}")
+            print(f"  from its latent\n{window.melody.bars()}")
+            print(f"  {window.nats:.1f} nats under its latent, {window.nats_without:.1f} under 0")
+            print(f"  {window.kl:.1f} nats of KL to the prior")
+        mean_same = mean(window.same for window in found)
+        print(f"\nequal steps: {100 * mean_same:.1f} %")
+        missing: list[str] = []
+        for name in ("original", "reconstruction"):
+            stem = f"{self.file.stem}-{name}"
+            parts = [w.original if name == "original" else w.melody for w in found]
+            paths, missing = save_all(joined(parts, stem), self.out, stem, tempo=self.tempo)
+            print(*(f"  {path}" for path in paths), sep="\n")
+        for line in missing:
+            print(f"not written: {line}")
+
+
+@dataclass(frozen=True)
+class Interpolate(Training):
+    """Play melodies on the way from one melody to another, between their latent vectors.
+
+    Attributes:
+        one: where it begins: a MIDI, MusicXML, ABC, CSV or JSON file; its first window is read.
+        other: where it ends.
+        agent: lstm_vae, transformer_vae, cvae_gan, hierarchical_vae, or a checkpoint.
+        count: melodies, the first and the last included.
+        progression: chords to play over, in the key of the first; its own chords by default.
+        chords_per_bar: of that progression.
+        temperature: 0 plays the most likely events, 1 draws them, with the same chances in each.
+        seed: fixes what is drawn.
+        out: folder for the files.
+        tempo: quarter notes a minute.
+    """
+
+    one: conf.Positional[Path] = field(kw_only=True)
+    other: conf.Positional[Path] = field(kw_only=True)
+    agent: str = "lstm_vae"
+    count: int = 7
+    progression: str | None = None
+    chords_per_bar: int = 1
+    temperature: float = 0.0
+    seed: int = 1
+    out: Path = Path("out")
+    tempo: float = 100.0
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.agents.configs import Sampling
+        from musicgym.agents.exploration import interpolate
+        from musicgym.export import MissingExtra
+        from musicgym.export.roll_stack import stacked
+        from musicgym.files import write_whole
+
+        ends = [_heard(file, self) for file in (self.one, self.other)]
+        found = interpolate(
+            self.named(self.agent), ends[0], ends[1], self.count, self.progression,
+            self.chords_per_bar, Sampling(self.temperature), self.seed,
+        )  # fmt: skip
+        stem = f"{self.one.stem}-to-{self.other.stem}"
+        paths, titles = [], []
+        for number, step in enumerate(found, 1):
+            same = mean(
+                a == b for a, b in zip(step.melody.events, found[0].melody.events, strict=True)
+            )
+            titles.append(f"{100 * step.share:.0f} %")
+            print(f"\n{titles[-1]} of the way, {100 * same:.0f} % of the steps as at its start")
+            print(step.melody.bars())
+            for ending in (".mid", ".musicxml"):
+                path = self.out / f"{stem}-{number}{ending}"
+                paths.append(step.melody.save(path, tempo=self.tempo))
+        try:
+            picture = stacked([step.melody for step in found], titles)
+        except MissingExtra as missing:
+            print(f"not written: {missing}")
+        else:
+            write_whole(self.out / f"{stem}.png", picture)
+            paths.append(self.out / f"{stem}.png")
+        print("", *(f"  {path}" for path in paths), sep="\n")
+
+
+def _heard(file: Path, of: Training) -> Melody:
+    """Return the melody of a file; say so where its chords are inferred."""
+    from musicgym.corpus.files import read_melody
+
+    melody, inferred = read_melody(file, steps_per_beat=of.steps_per_beat)
+    bars = len(melody.events) // melody.steps_per_bar
+    chords = "chords inferred from the melody" if inferred else "with its own chords"
+    print(f"{file.name}: {bars} bars of {melody.meter} in {melody.key.name}, {chords}")
+    return melody
 
 
 @dataclass(frozen=True)
@@ -657,6 +811,8 @@ Command = (
     | Annotated[Pretrain, conf.subcommand("pretrain")]
     | Annotated[Train, conf.subcommand("train")]
     | Annotated[Compose, conf.subcommand("compose")]
+    | Annotated[Reconstruct, conf.subcommand("reconstruct")]
+    | Annotated[Interpolate, conf.subcommand("interpolate")]
     | Annotated[Evaluate, conf.subcommand("evaluate")]
     | Annotated[Audit, conf.subcommand("audit")]
     | Annotated[Tradeoff, conf.subcommand("tradeoff")]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from musicgym.melody import Melody
 from musicgym.meters import GRIDS
 
 from . import cache, dataset
@@ -18,7 +19,7 @@ from .readers import read_abc, read_musicxml
 from .readings import Dropped, Reading, fit, problem
 from .tables import read_csv, read_json, read_npz
 
-__all__ = ["MAX_BYTES", "SUFFIXES", "ImportReport", "import_folder"]
+__all__ = ["MAX_BYTES", "SUFFIXES", "ImportReport", "import_folder", "read_melody"]
 
 #: Larger files are left out unread.
 MAX_BYTES = 16 * 2**20
@@ -126,6 +127,43 @@ def import_folder(
     corpus = dataset.collect(name, list(pieces.values()), report)
     dataset.save(corpus, steps_per_beat)
     return ImportReport(corpus, tuple(skipped), inferred, unreadable)
+
+
+def read_melody(path: str | Path, *, steps_per_beat: int = 2) -> tuple[Melody, bool]:
+    """Read the melody of a file, in its own key, with a chord a beat.
+
+    A file of several pieces gives the first that can be used.
+
+    Args:
+        path: a file that `import_folder` could read.
+        steps_per_beat: grid slots a beat.
+
+    Returns:
+        The melody, and whether its chords were inferred because the file has none.
+
+    Raises:
+        ValueError: the path or the grid is wrong, or the file cannot be used; the message says why.
+    """
+    file = Path(path)
+    if steps_per_beat not in GRIDS:
+        raise ValueError(f"steps_per_beat: {steps_per_beat!r} is not one of {GRIDS}.")
+    if file.is_dir():
+        raise ValueError(f"path: {str(file)!r} is a folder; give one file.")
+    [(file, _)] = _listed(file)
+    reasons: list[str] = []
+    readings: list[Reading] = []
+    try:
+        readings = _read(file, None)
+    except Exception as error:  # readers raise all kinds
+        reasons.append(problem(error))
+    for reading in readings:
+        try:
+            piece, inferred = fit(reading, file.stem, steps_per_beat)
+        except Exception as error:
+            reasons.append(problem(error))
+        else:
+            return piece.melody().transposed(-piece.shift), inferred
+    raise ValueError(f"path: {str(file)!r} cannot be used: {'; '.join(dict.fromkeys(reasons))}.")
 
 
 def _reasons(skipped: Sequence[tuple[str, str]], most: int = 10) -> list[str]:
