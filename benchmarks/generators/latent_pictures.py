@@ -84,22 +84,22 @@ def _units(models: Mapping[str, Any], titles: Mapping[str, str]) -> bytes:
 
 def _interpolation(models: Mapping[str, Any], titles: Mapping[str, str]) -> bytes:
     """Draw one pair's melodies as piano rolls: a melody, nine points on the way, the other."""
-    rows = max(len(found["interpolation"]["shown"]) for found in models.values())
-    figure = _figure((5.0 * len(models), 0.85 * rows))
-    axes = figure.subplots(rows, len(models), squeeze=False, sharex=True)
-    for column, (name, found) in enumerate(models.items()):
+    figure = _figure((5.4 * len(models), 8.0))
+    axes = np.atleast_1d(figure.subplots(1, len(models)))
+    for place, (name, found) in zip(axes, models.items(), strict=True):
         way = found["interpolation"]
-        rolls = to_piano_roll(way["shown"], way["low"]).sounding
+        rolls = to_piano_roll(way["shown"], way["low"]).sounding  # (R, 128, T)
         sounding = np.flatnonzero(rolls.any((0, 2)))
-        low, high = sounding.min() - 1, sounding.max() + 2
-        labels = ["first", *(f"{i / (rows - 3):g}" for i in range(rows - 2)), "other"]
-        for row, (roll, label) in enumerate(zip(rolls, labels, strict=True)):
-            place = axes[row][column]
-            place.imshow(
-                roll[low:high], aspect="auto", origin="lower", cmap="Blues", interpolation="none"
-            )
-            place.set_yticks([])
-            place.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
-        axes[0][column].set_title(titles[name], fontsize=10)
-        axes[-1][column].set_xlabel("step")
+        bands = rolls[::-1, sounding.min() - 1 : sounding.max() + 2]  # the first melody on top
+        height = bands.shape[1]
+        place.imshow(
+            bands.reshape(-1, bands.shape[2]), aspect="auto", origin="lower", cmap="Blues",
+            interpolation="none",
+        )  # fmt: skip
+        for row in range(1, len(bands)):
+            place.axhline(row * height - 0.5, color="#9ca3af", linewidth=0.8)
+        points = len(bands) - 2
+        labels = ["first", *(f"{i / (points - 1):g}" for i in range(points)), "other"]
+        place.set_yticks([(row + 0.5) * height for row in range(len(bands))], labels[::-1])
+        place.set(title=titles[name], xlabel="step")
     return _png(figure)
