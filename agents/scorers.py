@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from musicgym.observation import Observation, observe
 from musicgym.randomness import chance_at
 from musicgym.replay import start
 from musicgym.select import Array, where
-from musicgym.task import Task
+from musicgym.task import DRAWN_KEYS, Task
 from musicgym.theory import closest
 
 from .acmg import ACMG
@@ -52,7 +53,7 @@ def check_fit(learned: Task, task: Task) -> None:
     The model's task is in C major and A minor. A task in another key fits where its range is moved
     with the key, so that all that the model reads is the same.
     """
-    shift = 0 if task.key in ("natural", "random") else ACMG.shift(task.key)
+    shift = _shift(task)
     own = (learned.meter, learned.steps_per_beat, learned.low, learned.high)
     asked = (task.meter, task.steps_per_beat, task.low - shift, task.high - shift)
     if own == asked and task.key != "random":
@@ -63,6 +64,11 @@ def check_fit(learned: Task, task: Task) -> None:
         f"{_said(task)} in {'any key' if task.key == 'random' else task.key}{moved}. Change the "
         "task's meter, steps_per_beat, pitch_range or key, or train on such melodies."
     )
+
+
+def _shift(task: Task) -> int:
+    """Return the semitones that a task's key lies above C major or A minor."""
+    return 0 if task.key in DRAWN_KEYS else ACMG.shift(task.key)
 
 
 def _said(task: Task) -> str:
@@ -139,17 +145,26 @@ class StyleScorer:
         model.place(style)
 
     def meet(self, task: Task) -> None:
-        """Raise a ValueError where the model has not learned the melodies of a task."""
-        if problem := self.model.facts.problem(task):
-            raise ValueError(f"{problem}.")
+        """Raise a ValueError where the model has not learned the melodies of a task.
+
+        Any key will do, also with the range moved with it.
+        """
+        problem = self.model.facts.problem
+        if found := problem(task):
+            shift = _shift(task)
+            home = replace(task, pitch_range=(task.low - shift, task.high - shift), tessitura=None)
+            if not shift or problem(home):
+                raise ValueError(f"{found}.")
 
     @torch.no_grad()
     def score(self, melodies: Melodies) -> Array:
         """Return the log-odds (N,), in arrays or tensors as the events are."""
         device = _device(melodies.events)
         model = self.model.to(device)
+        moved = melodies.c.low - model.facts.low  # the model takes pitches from its own lowest
         events, tonic = (
-            torch.as_tensor(part).to(device) for part in (melodies.events, melodies.episodes.tonic)
+            torch.as_tensor(part).to(device)
+            for part in (melodies.events, melodies.episodes.tonic - moved)
         )
         parts = zip(events.split(AT_ONCE), tonic.split(AT_ONCE), strict=True)
         odds = [model.log_odds(*part, self.style) for part in parts]
@@ -273,16 +288,17 @@ class PolicyScorer(_Frozen):
         device = _device(events)
         on_cpu = device.type == "cpu"
         played = on_host(events) if on_cpu else events
-        now = observe(c, state)
-        m = moment(c, state, played)
-        after = advance(c, state, m, chance_at(state.key, state.step + 1))
+        # A finished melody waits at its end; what is made of its last step is not kept.
+        here = state._replace(step=where(state.step < c.steps, state.step, c.steps - 1))
+        now, m = observe(c, here), moment(c, here, played)
+        after = advance(c, here, m, chance_at(here.key, here.step + 1))
         seen = torch.stack([torch.as_tensor(part).to(torch.uint8) for part in now], -1)  # (B, F)
         active = played >= 0
         told = torch.as_tensor(active)
         every = bool(told.all()) if on_cpu or memory.seen is not None else False
         together, play = memory.together and every, memory.play
         if memory.seen is not None:
-            step = torch.as_tensor(state.step).clamp(max=memory.seen.shape[1] - 1)
+            step = torch.as_tensor(here.step)
             memory.seen[torch.arange(len(step), device=device)[told], step[told]] = seen[told]
         if memory.seen is None or together:
             logits, play = self.player(device, len(seen))(seen, play)

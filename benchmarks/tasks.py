@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 
 from musicgym.corpus.dataset import Corpus, Windows, windows
+from musicgym.dynamics import constants
 from musicgym.melody import Melody
 from musicgym.reward import Reward, RewardSpec, load
 from musicgym.task import Task
@@ -59,7 +60,8 @@ class BenchmarkTask:
         if not isinstance(self.corpus, str):
             raise ValueError(f"corpus: {self.corpus!r} is not a corpus's name.")
         object.__setattr__(self, "pitch_range", self.plain("random").pitch_range)
-        load(self.rewards, steps=1)
+        task = self.plain("random")
+        self.reward.meet(task, constants(task, self.reward.readings))
 
     @property
     def json(self) -> str:
