@@ -15,6 +15,7 @@ __all__ = ["Bar", "stages", "tensorboard", "together"]
 #: The figures that a progress bar shows, under short names.
 SHOWN = {
     "validation_nll": "nll",
+    "validation_loss": "loss",
     "return": "return",
     "kl": "kl",
     "entropy": "entropy",
