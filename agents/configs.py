@@ -303,8 +303,8 @@ class HierarchicalTraining(GeneratorTraining):
         adversarial: weight of the adversarial loss; at 0 it is off.
     """
 
-    epochs: int = 24
-    emotion: float = 0.3
+    epochs: int = 20
+    emotion: float = 0.5
     adversarial: float = 0.02
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from musicgym.agents.configs import HierarchicalTraining, HierarchicalVAEConfig
 from musicgym.agents.generators.attention import BLOCK, AdditiveAttention
-from musicgym.agents.generators.hierarchical_vae import HierarchicalVAE
+from musicgym.agents.generators.hierarchical_vae import PULL, HierarchicalVAE
 from musicgym.agents.generators.phrase_critic import PhraseCritic, phrase_features
 from musicgym.agents.lessons import Lessons, episodes_in, lessons, nll, perform
 from musicgym.agents.melody_lstm import Embedding
@@ -219,8 +219,9 @@ def test_the_emotion_loss_is_the_mean_squared_distance_of_what_was_played() -> N
     found = emotion_of(played.argmax(-1).numpy(), TASK.low, episodes_in(half, TASK).tonic)
     known = made.emotions
     off = (found - known.table[wanted]) / np.array(known.deviations)
-    assert told["emotion"].item() == pytest.approx((off**2).mean(), rel=1e-4)
-    assert (told["loss"] - plain["loss"]).item() == pytest.approx((off**2).mean(), rel=1e-4)
+    wanted_loss = (off**2 @ np.array(PULL) / 5).mean()
+    assert told["emotion"].item() == pytest.approx(wanted_loss, rel=1e-4)
+    assert (told["loss"] - plain["loss"]).item() == pytest.approx(wanted_loss, rel=1e-4)
 
 
 def test_a_loss_of_weight_0_is_off() -> None:
