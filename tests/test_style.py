@@ -357,10 +357,19 @@ def test_the_page_says_how_well_each_classifier_does_and_what_it_calls_records(
     styles._judge.cache_clear()
     rows = examples(known, task, "test").pieces
     records = tmp_path / "records"
-    for name, events in ((HUMAN, rows.events), ("uniform_random", rows.events[::-1])):
+    for name, events in (
+        (HUMAN, rows.events),
+        ("uniform_random", rows.events),
+        ("complete", rows.events[:9]),
+    ):
         record = Record(asdict(usual), name, 1, len(events), {}, melodies=f"{name}.npz")
         record.write(records)
-        np.savez(records / record.melodies, events=events, tonic=rows.tonic, mode=rows.minor)
+        kept = {
+            "events": events,
+            "tonic": rows.tonic[: len(events)],
+            "mode": rows.minor[: len(events)],
+        }
+        np.savez(records / record.melodies, **kept)
     found = json.loads(json.dumps(page.measure(records)))
     styles._judge.cache_clear()
     for row in found["classifiers"].values():
@@ -371,6 +380,10 @@ def test_the_page_says_how_well_each_classifier_does_and_what_it_calls_records(
     text = "\n".join(page.section(found, tmp_path))
     assert f"{found['classifiers']['metric']['test']:.1%}" in text
     assert "| uniform random |" in text
+    human, agent = (found["systems"][name]["metric"][0][0] for name in (HUMAN, "complete"))
+    assert f"keeps {1 - agent:.1%} of the melodies of agents without KL" in text
+    assert f"an accuracy of {(human + 1 - agent) / 2:.1%}" in text
+    assert f"complete 74.3 % printed, {100 * agent:.1f} % found" in text
     assert (tmp_path / page.PICTURE).read_bytes().startswith(b"\x89PNG")
 
 
