@@ -28,6 +28,7 @@ from musicgym.agents.configs import (
     HierarchicalVAEConfig,
     LSTMVAEConfig,
     MelodyLSTMConfig,
+    TransformerVAEConfig,
 )
 from musicgym.agents.generators.conditions import Scenes
 from musicgym.agents.imagination import imagine
@@ -55,6 +56,7 @@ PLAIN = {"values": [[0.5, 2.0, 1.0, 3.0, 0.0]] * 5, "deviations": [0.5, 1.0, 2.0
 ACTORS: dict[str, Any] = {
     "melody_lstm": MelodyLSTMConfig(hidden=12),
     "lstm_vae": LSTMVAEConfig(latent=4, hidden=12, layers=2),
+    "transformer_vae": TransformerVAEConfig(latent=4, width=8, heads=2, layers=1),
     "cvae_gan": CVAEGANConfig(latent=4, hidden=12, encoder=6, critic=4),
     "hierarchical_vae": HierarchicalVAEConfig(latent=4, hidden=12),
 }
@@ -186,7 +188,7 @@ def test_each_emotion_has_its_own_target(files: Path) -> None:
     assert len(set(values)) == 5
 
 
-@pytest.mark.parametrize("actor", ["lstm_vae", "cvae_gan", "hierarchical_vae"])
+@pytest.mark.parametrize("actor", [name for name in ACTORS if name != "melody_lstm"])
 def test_the_elbo_is_the_likelihood_at_the_posteriors_mean_less_the_kl(
     files: Path, actor: str
 ) -> None:
@@ -336,7 +338,7 @@ def test_melodies_are_observed_as_the_environment_shows_them(
 
 def with_cache(files: Path) -> dict[str, Any]:
     """Return the terms with a prior whose state has no row for each melody."""
-    path = str(files / "hierarchical_vae.safetensors")
+    path = str(files / "transformer_vae.safetensors")
     return {**specs(files), "prior_log_likelihood": {"scorer": path}}
 
 
