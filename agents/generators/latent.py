@@ -89,11 +89,12 @@ def importance_weighted(
         draws: K.
         kind: the type of the products, float32 or bfloat16.
     """
-    posterior, own = model.encode(data), model.premise(data)
+    posterior = model.encode(data)
     total = torch.full((len(data.events),), -torch.inf, device=data.events.device)
     for _ in range(draws):
         z = posterior.sample()
-        logits = model.whole(data.observation, kind, torch.cat([z, own], -1))
+        latent = torch.cat([z, model.premise(data)], -1)  # one that is drawn is summed out too
+        logits = model.whole(data.observation, kind, latent)
         told = nll(logits, data, model.ringing).sum(-1)
         total = torch.logaddexp(total, log_prior(z) - posterior.log_density(z) - told)
     return math.log(draws) - total
