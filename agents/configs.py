@@ -277,7 +277,7 @@ class VAETraining(GeneratorTraining):
     epochs: int = 14
     learning_rate: float = 2e-3
     patience: int = 5
-    free_bits: float = 0.15
+    free_bits: float = 0.08
     precision: str = "float32"
 
     def __post_init__(self) -> None:
