@@ -333,7 +333,7 @@ class CVAEGANTraining(GeneratorTraining):
         rows: melodies a step of the GAN.
     """
 
-    epochs: int = 15
+    epochs: int = 8
     learning_rate: float = 3e-3
     free_bits: float = 0.2
     withheld: float = 0.2

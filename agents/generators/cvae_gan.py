@@ -39,7 +39,7 @@ from .training import Descent, Groups
 __all__ = ["CVAEGAN"]
 
 #: Windows of a style and metre that are learned, and that are validated on, at most.
-MOST = {"train": 600, "validation": 300, "test": 300}
+MOST = {"train": 800, "validation": 150, "test": 150}
 #: The curriculum: up to which share of the training excerpts are which part of the whole.
 COURSE = ((0.3, 4), (0.6, 2))
 #: Weight of the gradient penalty.
