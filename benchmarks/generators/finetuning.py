@@ -153,8 +153,8 @@ def section(found: dict[str, Any], folder: Path) -> list[str]:
         f"Each generator is the start of PPO under the `balanced` rules ({found['steps']:,} steps, "
         f"one seed) and the prior that it is held to, at {found['kl_target']} nats a step given "
         "the same z, which bounds the KL of the melodies. `closed` is the share of the gap from "
-        f"the generator's own return to the exact optimum, {optimum:.2f}; `best of {N}` keeps the best "
-        f"of {N} draws of the generator, at {kl_bound(N, 64):.3f} nats a step at most. "
+        f"the generator's own return to the exact optimum, {optimum:.2f}; `best of {N}` keeps the "
+        f"best of {N} draws of the generator, at {kl_bound(N, 64):.3f} nats a step at most. "
         f"{found['count']} melodies on held-out progressions a row; mmd2 is the distance to human "
         f"melodies (floor {human['mmd2']:.3f}).",
         "",
