@@ -272,6 +272,10 @@ def test_a_style_or_metre_or_key_that_was_not_learned_is_refused(scenes: Scenes)
         made.draw(torch.zeros(1, dtype=torch.int64), style="jazz")
     with pytest.raises(ValueError, match=r"'5/4' is nothing.*metre: 4/4, 3/4"):
         made.prepared(metre="5/4")
+    made.lessons(small.corpus(), "train", TASK)  # which is in 4/4 alone
+    made.prepared(metre="4/4")
+    with pytest.raises(ValueError, match=r"'3/4' was in none of .* they have 4/4"):
+        made.prepared(metre="3/4")
     made.known[0, 1] = False
     state = made.begin(torch.zeros(1, 7))
     with pytest.raises(ValueError, match=r"major with the tonic 1 semitones .* has learned major"):

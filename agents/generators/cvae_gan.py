@@ -58,6 +58,7 @@ class CVAEGAN(Generator):
     """
 
     known: Tensor
+    taught: Tensor
     usual: Tensor
     scale: Tensor
 
@@ -87,6 +88,7 @@ class CVAEGAN(Generator):
         self.dropout = nn.Dropout(config.dropout)
         self.critic = MelodyCritic(self.frame, inside, labels, config.critic)
         self.register_buffer("known", torch.ones(2, 12, dtype=torch.bool))
+        self.register_buffer("taught", torch.ones(labels, dtype=torch.bool))
         self.register_buffer("usual", labels_of(1, 0, 0, config.styles, config.metres)[0])
         self.register_buffer("scale", torch.tensor([0.0, 1.0]))
         self._parts, self._turn, self._told = "both", 0, {}  # type: ignore[var-annotated]
@@ -135,6 +137,7 @@ class CVAEGAN(Generator):
         if split == "train":
             reached = [keys_of(group, self.frame) for group in groups]
             self.known.copy_(torch.stack(reached).any(0))
+            self.taught.copy_(torch.stack([group.labels.any(0) for group in groups]).any(0))
         return groups
 
     def _group(
@@ -170,8 +173,16 @@ class CVAEGAN(Generator):
         row, begin = self.usual.clone(), 0
         for name, values in self.attributes.items():
             if name in attributes:
+                place = begin + values.index(attributes[name])
+                if not self.taught[place]:
+                    heard = self.taught[begin : begin + len(values)].tolist()
+                    learned = [value for value, there in zip(values, heard, strict=True) if there]
+                    raise ValueError(
+                        f"{name}: {attributes[name]!r} was in none of the melodies that this "
+                        f"CVAEGAN has learned from; they have {', '.join(learned)}."
+                    )
                 row[begin : begin + len(values)] = 0
-                row[begin + values.index(attributes[name])] = 1
+                row[place] = 1
             begin += len(values)
         return row.expand(count, -1)
 
