@@ -134,6 +134,9 @@ def test_the_section_shows_means_deviations_and_the_gap_to_the_human_row(tmp_pat
     assert "0.250 ± 0.125" in next(line for line in lines if line.startswith("| human, other"))
     assert "| GAN alone | – | – | – | – | 2.500 ± 0.000" in page
     assert "| CVAE-GAN, chords withheld | 50.0 ± 0.0 (-10.0) | 50.0 ± 0.0 (+0.0)" in page
+    assert (
+        "CVAE-GAN: metre; style; metre, chords withheld; style, chords withheld. Not: key;" in page
+    )
     assert "chorales: 0.900" in page
     assert "500.00 thousandths" in page
     assert "FADs of 1.8, 1.9, 2.0 and 1.7" in page

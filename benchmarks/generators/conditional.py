@@ -45,6 +45,8 @@ PARTS = {"cvae": "CVAE alone", "gan": "GAN alone", "both": "CVAE-GAN"}
 DRAWS = 16
 #: Figures of diversity that are shown.
 VARIETY = ("vendi", "hamming", "distinct_4", "shared_with_training", "copied")
+#: Points from the human row that were aimed at.
+NEAR = 5
 PICTURE = "conditional-losses.png"
 
 
@@ -350,8 +352,9 @@ def _obedience(found: dict[str, Any]) -> list[str]:
     base = {name: 100 * float(np.mean([*people[name].values()])) for name in people}
     cells = [f"{base[name]:.1f}" for name in ("key", "metre", "style")]
     lines.append(f"| human | {' | '.join(cells)} | |")
+    near: dict[str, list[str]] = {"yes": [], "no": []}
     for part, title in PARTS.items():
-        for name in ("chords", "withheld"):
+        for name, how in (("chords", ""), ("withheld", ", chords withheld")):
             cells = []
             for what in ("key", "metre", "style", "style_swapped"):
                 values = [
@@ -360,8 +363,14 @@ def _obedience(found: dict[str, Any]) -> list[str]:
                 ]
                 gap = float(np.mean(values)) - base[what.partition("_")[0]]
                 cells.append(f"{_spread(values, 1)} ({gap:+.1f})")
-            how = "" if name == "chords" else ", chords withheld"
+                if part == "both" and what in base:
+                    near["yes" if abs(gap) <= NEAR else "no"].append(what + how)
             lines.append(f"| {title}{how} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"Within {NEAR} points of the human row, the CVAE-GAN: {'; '.join(near['yes']) or 'none'}. "
+        f"Not: {'; '.join(near['no']) or 'none'}.",
+    ]
     return lines
 
 
