@@ -168,8 +168,8 @@ def by_lag(weights: Floats) -> list[float]:
 def entropy(weights: Floats) -> float:
     """Return the mean entropy over the steps of weights (B, T, T), in nats.
 
-    >>> entropy(np.array([[[1.0, 0.0], [0.5, 0.5]]])) == np.log(2) / 2
-    True
+    >>> round(entropy(np.array([[[1.0, 0.0], [0.5, 0.5]]])), 4)  # log(2) / 2
+    0.3466
     """
     return float(-(weights * np.log(np.maximum(weights, 1e-12))).sum(-1).mean())
 
