@@ -156,9 +156,9 @@ def interpolate(
 ) -> list[Between]:
     """Return melodies on the way from one melody to another, the first and the last included.
 
-    The first windows of both are read. Their z are joined by an arc (see `latent.between`), the attributes
-    after z by a line. All are played with the same draws over the same chords, in the key of the
-    first melody, so that what changes from one to the next is the latent alone.
+    The first windows of both are read. Their z are joined by an arc (see `latent.between`), the
+    attributes after z by a line. All are played with the same draws over the same chords, in the
+    key of the first melody, so that what changes from one to the next is the latent alone.
 
     Args:
         agent: an agent whose actor is a generator.

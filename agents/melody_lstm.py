@@ -286,9 +286,11 @@ class Player(ValuedPolicy):
         values = self.values(observation, new) if self.values else None
         return logits, values, tuple(after)
 
-    def as_decoder(self, state: LSTMState, given: tuple[Tensor, Tensor] | None = None) -> Decoder:
-        """Return what plays on from a state, as `sampler` takes it; the arguments are `step`'s."""
-        return Decoder(self.layers, state, self.head, self.skip, given)
+    def as_decoder(
+        self, observation: Tensor, state: LSTMState, given: tuple[Tensor, Tensor] | None = None
+    ) -> Decoder:
+        """Return what plays on, as `sampler` takes it; the arguments are those of `step`."""
+        return Decoder(self.layers, state, self.head.weight, self.head.bias, self.skip, given)
 
 
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

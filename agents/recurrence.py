@@ -51,16 +51,20 @@ class Decoder(NamedTuple):
     Attributes:
         layers: the weights.
         state: (h, c) of each layer, (B, H) each.
-        head: from the top layer's outputs to logits.
+        head: (A, H), from the top layer's outputs to logits.
+        bias: (A,), of the logits.
         skip: (R, A), what each value of the observation adds to the logits.
         given: what a condition adds to the first gates (B, 4H) and the logits (B, A), or None.
+        kind: two decoders of one policy and one kind have all but `state` and `given` in common.
     """
 
     layers: list[Gates]
     state: tuple[tuple[Tensor, Tensor], ...]
-    head: nn.Linear
+    head: Tensor
+    bias: Tensor
     skip: Tensor
-    given: tuple[Tensor, Tensor] | None = None
+    given: tuple[Tensor, Tensor | None] | None = None
+    kind: int = 0
 
 
 def cell(

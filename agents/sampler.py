@@ -68,7 +68,7 @@ class Sampler:
         self.policy, self._compiled, self.spent = policy, compiled, 0
         self._marks: Any = None
         self._player: Any = None
-        self._weights: Weights | None = None
+        self._weights: dict[int, Weights] = {}  # by the decoder's kind
 
     def pays(self, count: int) -> bool:
         """Return whether so many melodies are made faster here than in one batch."""
@@ -114,7 +114,7 @@ class Sampler:
         chance = chances(torch.tensor([episode_key(seed + first)]), seed, env.task.steps)  # (T, 1)
         player = self._ready()
         start, latent = begin_play(player, episodes, chance[0], latent)
-        choose = self._chooser(player, start, ringing_column(env.task), sampling)
+        choose = self._chooser(player, seen, start, ringing_column(env.task), sampling)
         self.spent += env.task.steps
         observation, terms, rewards = [], [], []
         for t, bits in enumerate(chance[:, 0].tolist()):
@@ -139,15 +139,17 @@ class Sampler:
         own = self.policy.parameters() if isinstance(self.policy, nn.Module) else ()
         marks = [(parameter.data_ptr(), parameter._version) for parameter in own]
         if self._player is None or marks != self._marks:
-            self._player, self._weights, self._marks = ready(self.policy), None, marks
+            self._player, self._weights, self._marks = ready(self.policy), {}, marks
         return self._player
 
-    def _chooser(self, player: Any, state: Any, ringing: int, how: Sampling) -> Choose:
-        """Return what hears an observation and chooses an event, from the state at the start."""
-        decoder = player.as_decoder(state) if hasattr(player, "as_decoder") else None
-        fits = decoder is not None and decoder.layers[0].hidden.shape[1] % 4 == 0  # see `decode`
-        if decoder is not None and fits and self._loaded:
-            return self._compiled_chooser(decoder, ringing, how)
+    def _chooser(
+        self, player: Any, first: Numbers, state: Any, ringing: int, how: Sampling
+    ) -> Choose:
+        """Return what hears observations, from the first on, and chooses events."""
+        if self._loaded and hasattr(player, "as_decoder"):
+            decoder: Decoder = player.as_decoder(torch.from_numpy(first)[None], state)
+            if decoder.layers[0].hidden.shape[1] % 4 == 0:  # see `decode`
+                return self._compiled_chooser(decoder, ringing, how)
 
         def choose(seen: Numbers, bits: int) -> int:
             nonlocal state
@@ -160,14 +162,15 @@ class Sampler:
     def _compiled_chooser(self, decoder: Decoder, ringing: int, how: Sampling) -> Choose:
         from .decoding import decode
 
-        if self._weights is None:
-            self._weights = weights(decoder)
-        fixed = self._weights
+        if decoder.kind not in self._weights:
+            self._weights[decoder.kind] = weights(decoder)
+        fixed = self._weights[decoder.kind]
         bias = torch.stack([gates.bias for gates in decoder.layers])  # (layers, 4H)
-        head_bias: Tensor = decoder.head.bias
+        head_bias = decoder.bias
         if decoder.given is not None:
-            bias[0] += decoder.given[0][0]
-            head_bias = head_bias + decoder.given[1][0]
+            gates, logits = decoder.given
+            bias[0] += gates[0]
+            head_bias = head_bias if logits is None else head_bias + logits[0]
         h, c = (torch.cat([pair[k].float() for pair in decoder.state]).numpy() for k in (0, 1))
         given = (
             fixed.starts, fixed.most, fixed.table, bias.numpy(), fixed.weights, fixed.scale, h, c,
@@ -196,6 +199,6 @@ def weights(decoder: Decoder) -> Weights:
         first.table.contiguous().numpy(),
         tuple(w.numpy() for w in short),
         tuple(s.numpy() for s in scale),
-        decoder.head.weight.detach().contiguous().numpy(),
+        decoder.head.contiguous().numpy(),
         decoder.skip.contiguous().numpy(),
     )

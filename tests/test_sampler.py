@@ -11,6 +11,7 @@ import torch
 from musicgym.agents.acmg import ACMG, ACMGConfig
 from musicgym.agents.configs import (
     ActorCriticConfig,
+    CVAEGANConfig,
     HierarchicalVAEConfig,
     LSTMVAEConfig,
     MelodyLSTMConfig,
@@ -26,6 +27,9 @@ SIZES = {
     "one layer": MelodyLSTMConfig(16, 1),
     "two layers": MelodyLSTMConfig(16, 2),
     "with a latent": LSTMVAEConfig(latent=4, hidden=16, layers=2),
+    "in a frame": CVAEGANConfig(
+        4, hidden=16, encoder=8, critic=8, styles=("a", "b"), metres=("4/4", "3/4")
+    ),
 }
 
 
@@ -41,9 +45,18 @@ def agent(actor, scale=2.0):
     return made
 
 
+#: The tiny task, a little longer and in every key.
+LONGER = {"bars": 4, "key": "random", "rewards": "balanced"}
+
+
 def alone():
-    """Return the single environment of the tiny task, a little longer."""
-    return MelodyComposeEnv(**{**small.TINY, "bars": 4}, rewards="balanced", observation="compact")
+    """Return the single environment of that task."""
+    return MelodyComposeEnv(**{**small.TINY, **LONGER}, observation="compact")
+
+
+def beside(count):
+    """Return a batch of the same."""
+    return small.vector_env(count, **LONGER)
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["in torch", "compiled"])
@@ -52,7 +65,7 @@ def test_alone_a_policy_plays_what_it_plays_in_a_batch(actor, compiled):
     policy, count = agent(actor).model.actor, 12
     how = Sampling(0.9, 12, 0.95)
     options = {"events": np.array([14, 0, 1])}
-    batch = play(small.vector_env(count, bars=4, rewards="balanced"), policy, 5, how, options)
+    batch = play(beside(count), policy, 5, how, options)
     sampler, env = Sampler(policy, compiled), alone()
     for i in range(count):
         own = sampler.play(env, 5, how, options, first=i)
@@ -70,7 +83,7 @@ def test_alone_a_policy_plays_what_it_plays_in_a_batch(actor, compiled):
 def test_a_given_latent_is_played_under():
     policy = agent(LSTMVAEConfig(latent=4, hidden=16, layers=1)).model.actor
     z = torch.tensor([[1.0, -2.0, 0.5, 3.0]])
-    batch = play(small.vector_env(1, bars=4, rewards="balanced"), policy, 5, latent=z)
+    batch = play(beside(1), policy, 5, latent=z)
     drawn = Sampler(policy, True).play(alone(), 5)
     own = Sampler(policy, True).play(alone(), 5, latent=z)
     assert own.events.tolist() == batch.events.tolist() != drawn.events.tolist()
@@ -113,7 +126,7 @@ def test_a_sampler_sees_that_the_weights_have_changed():
 
 def test_a_width_that_the_compiled_function_cannot_run_plays_in_torch():
     policy = agent(MelodyLSTMConfig(10, 1)).model.actor
-    batch = play(small.vector_env(1, bars=4, rewards="balanced"), policy, 5)
+    batch = play(beside(1), policy, 5)
     own = Sampler(policy, True).play(alone(), 5)
     assert own.events.tolist() == batch.events.tolist()
 
@@ -140,7 +153,7 @@ def test_seeds_out_of_range_are_refused(seed, first):
 
 
 def test_a_single_environment_tells_its_episode_as_a_batch_does():
-    env, envs = alone(), small.vector_env(3, bars=4, rewards="balanced")
+    env, envs = alone(), beside(3)
     with pytest.raises(gym.error.ResetNeeded):
         env.episodes()
     env.reset(seed=8)

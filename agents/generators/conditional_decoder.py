@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from musicgym.agents.melody_lstm import Embedding
-from musicgym.agents.recurrence import Gates, cell, recurrence
+from musicgym.agents.recurrence import Decoder, Gates, cell, recurrence
 from musicgym.events import FIRST_NOTE
 from musicgym.task import Task
 
@@ -132,6 +132,23 @@ class ConditionedDecoder(nn.Module):
         logits = self.head(h) + self.straight(seen, state.skip, False)
         logits = self.frame.leave(logits[:, None], observation[:, None])[:, 0]
         return logits, state._replace(h=h, c=c)
+
+    def as_decoder(self, observation: Tensor, state: Playing) -> Decoder:
+        """Return a decoder of events out of the frame, in the key of an observation (1, F).
+
+        The rows of its tables, and of the head, are put where that key's events look for them.
+        """
+        shift = self.frame.shift(observation)
+        places, (starts, most, rows) = (
+            self.frame.places(shift)[0],
+            self.frame.rows(state.gates.most + 1, int(shift)),
+        )
+        gates = state.gates._replace(starts=starts, most=most, table=state.gates.table[rows])
+        h = state.c if state.h is None else state.h
+        return Decoder(
+            [gates], ((h, state.c),), self.head.weight[places], self.head.bias[places],
+            state.skip[rows][:, places], (state.given, None), int(shift),
+        )  # fmt: skip
 
     def unroll(self, scenes: Scenes, latent: Tensor, task: Task) -> Unrolled:
         r"""Play melodies over the keys, chords and labels of scenes: G(z, C).

@@ -117,6 +117,26 @@ class Frame(nn.Module):
         events = torch.arange(self.n_events, device=shift.device)
         return events + shift[:, None] * (events >= FIRST_NOTE)
 
+    def rows(self, sizes: Tensor, shift: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return how a table over the frame's parts is read outside it, under a shift.
+
+        Args:
+            sizes: int64 (F,) of the parts in the frame.
+            shift: from 0 to 11.
+
+        Returns:
+            The first row (F,) and the largest value (F,) of each part outside the frame, and the
+            row in the frame (R,) of each row outside.
+        """
+        struck = {"event": FIRST_NOTE, "pitch": 1}
+        starts, places = (sizes.cumsum(0) - sizes).tolist(), []
+        for name, start, size in zip(self.names, starts, sizes.tolist(), strict=True):
+            values = torch.arange(size - 11 if name in struck else size)
+            moved = values + shift * (values >= struck[name]) if name in struck else values
+            places.append(start + moved)
+        outside = torch.tensor([len(part) for part in places])
+        return outside.cumsum(0) - outside, outside - 1, torch.cat(places)
+
     def leave(self, logits: Tensor, observation: Tensor) -> Tensor:
         """Return the logits (B, T, A) of events from those of the frame (B, T, A + 11)."""
         places = self.places(self.shift(observation[:, 0]))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from musicgym.agents.configs import CVAEGANConfig
 from musicgym.agents.lessons import Lessons, lessons
+from musicgym.agents.recurrence import Decoder
 from musicgym.corpus.dataset import Corpus, prepare
 from musicgym.meters import METERS
 from musicgym.task import Task
@@ -243,6 +244,15 @@ class CVAEGAN(Generator):
         if state.h is None:
             self.check_keys(observation)
         return self.decoder.step(observation, state)
+
+    def as_decoder(self, observation: Tensor, state: Playing) -> Decoder:
+        """Return what plays on, as `sampler` takes it; the arguments are those of `step`.
+
+        Raises:
+            ValueError: the key is one that this model has not learned.
+        """
+        self.check_keys(observation)
+        return self.decoder.as_decoder(observation, state)
 
     # The GAN.
 

@@ -89,9 +89,9 @@ class LSTMVAE(Generator):
         logits, _, layers = state.player.step(observation, state.layers, state.given)
         return logits, state._replace(layers=layers)
 
-    def as_decoder(self, state: Standing) -> Decoder:
-        """Return what plays on from a state, as `sampler` takes it."""
-        return state.player.as_decoder(state.layers, state.given)
+    def as_decoder(self, observation: Tensor, state: Standing) -> Decoder:
+        """Return what plays on, as `sampler` takes it; the arguments are those of `step`."""
+        return state.player.as_decoder(observation, state.layers, state.given)
 
     def finish(self, groups: Groups) -> None:
         """Give the values that training never showed a typical vector."""
