@@ -88,7 +88,8 @@ def test_interpolation_drifts_from_one_melody_to_the_other(melodies: Any) -> Non
 
 
 def curve(*losses: float) -> dict[str, list[float]]:
-    names = ("train_loss", "validation_loss", "validation_reconstruction", "validation_kl")
+    parts = ("loss", "reconstruction", "kl", "active_units")
+    names = ("train_loss", *(f"validation_{part}" for part in parts))
     return {**{name: list(losses) for name in names}, "seconds": [1.0 * i for i in range(4)]}
 
 

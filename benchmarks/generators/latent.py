@@ -275,7 +275,7 @@ def section(found: dict[str, Any], folder: Path) -> list[str]:
 
 PICTURES = {
     "losses": "Loss against epoch",
-    "units": "KL of each number of z",
+    "units": "Active units against epoch, and the KL of each number of z",
     "interpolation": "From one melody to another",
 }
 

@@ -29,7 +29,7 @@ def pictures(found: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, b
     require("matplotlib", "score", "pictures of the latent vector")
     return {
         "losses": _losses(found["curves"], titles),
-        "units": _units(found["models"], titles),
+        "units": _units(found, titles),
         "interpolation": _interpolation(found["models"], titles),
     }
 
@@ -69,16 +69,20 @@ def _losses(curves: Mapping[str, Any], titles: Mapping[str, str]) -> bytes:
     return _png(figure)
 
 
-def _units(models: Mapping[str, Any], titles: Mapping[str, str]) -> bytes:
-    """Draw the KL of each number of z, in falling order."""
-    figure = _figure((4.6 * len(models), 3.2))
-    axes = np.atleast_1d(figure.subplots(1, len(models), sharey=True))
-    for place, (name, found), colour in zip(axes, models.items(), COLOURS, strict=False):
-        units = sorted(found["units"], reverse=True)
+def _units(found: Mapping[str, Any], titles: Mapping[str, str]) -> bytes:
+    """Draw active units against epoch, and the KL of each number of z in falling order."""
+    models = found["models"]
+    figure = _figure((4.2 * (len(models) + 1), 3.2))
+    first, *axes = figure.subplots(1, len(models) + 1)
+    for place, (name, held), colour in zip(axes, models.items(), COLOURS, strict=False):
+        active = found["curves"][name]["validation_active_units"]
+        first.plot(range(1, len(active) + 1), active, color=colour, label=titles[name])
+        units = sorted(held["units"], reverse=True)
         place.bar(range(1, len(units) + 1), units, color=colour)
         place.axhline(0.05, color="#111827", linestyle=":", linewidth=1)
-        place.set(title=titles[name], xlabel="numbers of z, by their KL")
-    axes[0].set_ylabel("KL, nats a melody")
+        place.set(title=f"{titles[name]}: KL, nats a melody", xlabel="numbers of z, by their KL")
+    first.set(title="active units, validation", xlabel="epoch")
+    first.legend(frameon=False)
     return _png(figure)
 
 
