@@ -22,11 +22,13 @@ class Memory(NamedTuple):
         keys: (B, R, D) what was made of the first `used` states, room for more after them.
         values: (B, R, H) these states.
         used: how many there are.
+        apart: (M, D) what scores them, see `AdditiveAttention.apart`.
     """
 
     keys: Tensor
     values: Tensor
     used: int
+    apart: Tensor
 
 
 class AdditiveAttention(nn.Module):
@@ -53,11 +55,14 @@ class AdditiveAttention(nn.Module):
         self.key = nn.Linear(hidden, width)
         self.score = nn.Parameter(torch.randn(heads, width // heads) * (heads / width) ** 0.5)
 
-    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+    def apart(self) -> Tensor:
+        """Return v of each head at its own part of the width and 0 elsewhere, (M, D)."""
+        return cast(Tensor, torch.block_diag(*self.score[:, None]))
+
+    def scores(self, query: Tensor, keys: Tensor, apart: Tensor) -> Tensor:
         """Return e (..., M, Q, K) of queries (..., Q, D) and keys (..., K, D)."""
         inner = (query[..., :, None, :] + keys[..., None, :, :]).tanh_()  # (..., Q, K, D)
-        apart = torch.block_diag(*self.score[:, None])  # (M, D): each head reads its own part
-        return cast(Tensor, (inner @ apart.t()).movedim(-1, -3))
+        return (inner @ apart.t()).movedim(-1, -3)
 
     def context(self, weights: Tensor, values: Tensor) -> Tensor:
         """Return c (..., Q, H) of weights (..., M, Q, K) and states (..., K, H)."""
@@ -66,37 +71,38 @@ class AdditiveAttention(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Return the contexts (B, T, H) of states (B, T, H)."""
-        query, keys = self.query(states), self.key(states)
+        query, keys, apart = self.query(states), self.key(states), self.apart()
         told = []
         for start in range(0, states.shape[1], BLOCK):
             end = min(start + BLOCK, states.shape[1])
-            weights = self._causal(query[:, start:end], keys[:, :end])
+            weights = self._causal(query[:, start:end], keys[:, :end], apart)
             told.append(self.context(weights, states[:, :end]))
         return torch.cat(told, 1)
 
     def weights(self, states: Tensor) -> Tensor:
         """Return alpha (B, M, T, T) of states (B, T, H): 0 where k > t."""
-        return self._causal(self.query(states), self.key(states))
+        return self._causal(self.query(states), self.key(states), self.apart())
 
-    def _causal(self, query: Tensor, keys: Tensor) -> Tensor:
+    def _causal(self, query: Tensor, keys: Tensor, apart: Tensor) -> Tensor:
         """Return alpha (B, M, Q, K) of the last Q of K steps."""
         asked, steps = query.shape[1], keys.shape[1]
         later = torch.ones(asked, steps, dtype=torch.bool, device=keys.device)
         later = later.triu(steps - asked + 1)
-        return self.scores(query, keys).masked_fill(later, -torch.inf).softmax(-1)
+        return self.scores(query, keys, apart).masked_fill(later, -torch.inf).softmax(-1)
 
     def begin(self, like: Tensor) -> Memory:
         """Return an empty memory for states like these (B, H)."""
         size, hidden = like.shape
         width = self.query.weight.shape[0]
-        return Memory(like.new_empty(size, ROOM, width), like.new_empty(size, ROOM, hidden), 0)
+        keys, values = like.new_empty(size, ROOM, width), like.new_empty(size, ROOM, hidden)
+        return Memory(keys, values, 0, self.apart())
 
     def step(self, state: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """Add a state (B, H) to the memory and return its context (B, H)."""
-        keys, values, used = memory
+        keys, values, used, apart = memory
         if used == keys.shape[1]:
             keys, values = (torch.cat([x, torch.empty_like(x)], 1) for x in (keys, values))
         keys[:, used], values[:, used] = self.key(state), state
         used += 1
-        weights = self.scores(self.query(state)[:, None], keys[:, :used]).softmax(-1)
-        return self.context(weights, values[:, :used])[:, 0], Memory(keys, values, used)
+        weights = self.scores(self.query(state)[:, None], keys[:, :used], apart).softmax(-1)
+        return self.context(weights, values[:, :used])[:, 0], Memory(keys, values, used, apart)
