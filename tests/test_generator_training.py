@@ -21,6 +21,7 @@ from musicgym.agents.configs import (
     MelodyLSTMConfig,
     PretrainConfig,
 )
+from musicgym.agents.generators import training
 from musicgym.agents.generators.training import Descent, Pupil, train
 from musicgym.agents.pretraining import cross_validate, folds, pretrain
 from musicgym.cli import main
@@ -122,6 +123,20 @@ def test_validation_neither_moves_the_draws_of_training_nor_draws_anew() -> None
         train(other, numbers(1, 2, 3), numbers(3), replace(CONFIG, epochs=3))["train_noise"]
         == (curve["train_noise"])
     )
+
+
+def test_many_windows_are_measured_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Mean()
+    sizes: list[int] = []
+
+    def figures(data: Numbers) -> dict[str, float]:
+        sizes.append(len(data.value))
+        return {"loss": float(data.value.mean())}
+
+    model.figures = figures  # type: ignore[method-assign]
+    monkeypatch.setattr(training, "MOST", 4)
+    found = training.measure(model, [*numbers(1, 2, 3, 4, 5), *numbers(9)], seed=0)
+    assert sizes == [4, 1, 1] and found["loss"] == pytest.approx(24 / 6)
 
 
 class TwoSided(Mean):

@@ -25,6 +25,8 @@ __all__ = ["Curve", "Descent", "Groups", "Pupil", "measure", "train"]
 Groups = Sequence[Any]
 #: What was reported of each epoch: figure -> its values, with the CPU ``"seconds"`` so far.
 Curve = dict[str, list[float]]
+#: Windows that are measured at once; a large corpus would not fit into the memory.
+MOST = 1024
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -176,12 +178,20 @@ def _check_finite(figures: Mapping[str, float], epoch: int, config: PretrainConf
 
 
 def measure(model: Pupil, groups: Groups, seed: int) -> dict[str, float]:
-    """Return a model's figures over groups of windows, in evaluation mode, with a seed's draws."""
+    """Return a model's figures over groups of windows, in evaluation mode, with a seed's draws.
+
+    They are means over the windows, and of counts such as active units over parts of the groups.
+    """
     device = next(model.parameters()).device
     model.eval()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else ()), torch.no_grad():
         torch.manual_seed(seed)
-        found = [(model.figures(group), len(group[0])) for group in groups]
+        parts = [
+            type(group)(*(part[start : start + MOST] for part in group))
+            for group in groups
+            for start in range(0, len(group[0]), MOST)
+        ]
+        found = [(model.figures(part), len(part[0])) for part in parts]
     if len(found) == 1:
         return found[0][0]
     total = sum(size for _, size in found)
