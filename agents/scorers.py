@@ -292,7 +292,7 @@ class PolicyScorer(_Frozen):
         here = state._replace(step=where(state.step < c.steps, state.step, c.steps - 1))
         now, m = observe(c, here), moment(c, here, played)
         after = advance(c, here, m, chance_at(here.key, here.step + 1))
-        seen = torch.stack([torch.as_tensor(part).to(torch.uint8) for part in now], -1)  # (B, F)
+        seen = _stacked(now)  # uint8 (B, F)
         active = played >= 0
         told = torch.as_tensor(active)
         every = bool(told.all()) if on_cpu or memory.seen is not None else False
@@ -325,6 +325,13 @@ def _device(values: Array) -> torch.device:
 def _as(scores: Tensor, like: Array) -> Array:
     """Return scores as the kind of array that melodies came in."""
     return scores if isinstance(like, Tensor) else scores.numpy()
+
+
+def _stacked(parts: tuple[Array, ...]) -> Tensor:
+    """Return the parts of an observation (B,) as uint8 (B, F)."""
+    if isinstance(parts[0], Tensor):
+        return torch.stack(parts, -1).to(torch.uint8)
+    return torch.from_numpy(np.stack(parts, -1).astype(np.uint8))
 
 
 def _moved(parts: Any, device: torch.device) -> Any:
