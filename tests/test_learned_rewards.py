@@ -502,22 +502,37 @@ def test_an_agent_composes_in_another_key_under_its_own_learned_reward(files: Pa
         assert other.paid[name] == pytest.approx(value, rel=1e-4), name
 
 
+def step_by_step(ours: Any, theirs: Any) -> None:
+    """Assert that tensors of any device are paid as arrays, whenever their melodies end."""
+    ours.reset(seed=0), theirs.reset(seed=0)
+    for step, column in enumerate(actions(20)):
+        a, b = ours.step(torch.from_numpy(column).to(ours.device)), theirs.step(column)
+        assert a[1].device.type == ours.device
+        np.testing.assert_allclose(a[1].cpu(), b[1], rtol=2e-3, atol=2e-3)
+        if (ours.metadata["autoreset_mode"].value == "Disabled" and b[2].any()) or step == 2:
+            which = b[2].copy() if step != 2 else np.arange(SIZE) == 0
+            for envs in (ours, theirs):
+                envs.reset(options={"reset_mask": which.copy(), "events": [26, 0]})
+
+
+@pytest.mark.parametrize("actor", ["melody_lstm", "transformer_vae"])
+@pytest.mark.parametrize("mode", MODES)
+def test_melodies_move_by_tensors_as_by_numpy(files: Path, mode: str, actor: str) -> None:
+    prior = {"prior_log_likelihood": {"scorer": str(files / f"{actor}.safetensors")}}
+    task = {"autoreset_mode": mode, "progression": "random"}
+    rewards = {**prior, "median_line": {"median": "random"}}
+    ours, theirs = (vectors(backend, rewards, **task) for backend in ("tensor", "arrays"))
+    ours.reward.terms[-1].pays.judge.by_numpy = lambda device: False  # as on a GPU
+    step_by_step(ours, theirs)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("spec", [specs, with_cache])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_gpu_pays_what_numpy_pays(files: Path, mode: str, spec: Any) -> None:
     rewards = spec(files)
     ours = vectors("tensor", rewards, device="cuda", autoreset_mode=mode)
-    theirs = vectors("arrays", rewards, autoreset_mode=mode)
-    ours.reset(seed=0), theirs.reset(seed=0)
-    for step, column in enumerate(actions(24)):
-        a, b = ours.step(torch.from_numpy(column).cuda()), theirs.step(column)
-        assert a[1].is_cuda
-        np.testing.assert_allclose(a[1].cpu(), b[1], rtol=2e-3, atol=2e-3)
-        if (mode == "Disabled" and b[2].any()) or step == 2:
-            which = b[2].copy() if step != 2 else np.arange(SIZE) == 0
-            for envs in (ours, theirs):
-                envs.reset(options={"reset_mask": which.copy()})
+    step_by_step(ours, vectors("arrays", rewards, autoreset_mode=mode))
 
 
 # --- What is refused ---------------------------------------------------------------------------
