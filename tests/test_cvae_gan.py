@@ -337,13 +337,13 @@ def test_the_loss_falls_and_the_critic_tells_walks_from_noise(scenes: Scenes) ->
         batch=32, learning_rate=1e-2, every=1, rows=16, curriculum=False, withheld=0.0
     )
     torch.manual_seed(0)
-    descents = made.descents(training, 12)
-    descents[2].optimiser.param_groups[0]["lr"] = 2e-3  # the usual one takes thousands of steps
+    descents = made.descents(training, 18)
+    descents[2].optimiser.param_groups[0]["lr"] = 4e-3  # the usual one takes thousands of steps
     before = made.figures(few)["loss"]
     made.train()
-    for step in range(12):
+    for step in range(18):
         batch = Scenes(*(part[step % 3 :: 3] for part in few))
-        made.learn(batch, step / 12, training, descents)
+        made.learn(batch, step / 18, training, descents)
     made.eval().finish([few])
     assert made.figures(few)["loss"] < 0.85 * before
     generator = torch.Generator().manual_seed(0)

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from musicgym.agents.decoders import LSTMDecoder
 from musicgym.agents.melody_lstm import Embedding
-from musicgym.agents.recurrence import Decoder, Gates, cell, recurrence
+from musicgym.agents.recurrence import Gates, cell, recurrence
 from musicgym.events import FIRST_NOTE
 from musicgym.task import Task
 
@@ -22,11 +23,12 @@ NEVER = -1e9
 
 
 class Playing(NamedTuple):
-    """A decoder's state: weights made ready, what z adds to the gates (B, 4H), h and c (B, H)."""
+    """A decoder's state: weights made ready, what its latents make (see `turn`), h and c (B, H)."""
 
     gates: Gates
     skip: Tensor
     given: Tensor
+    turns: Tensor
     h: Tensor | None
     c: Tensor
 
@@ -103,6 +105,19 @@ class ConditionedDecoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, frame.alphabet)
         self.skip = nn.Linear(hidden, frame.alphabet, bias=False)
+        self.turns = nn.Linear(given, 2 * hidden)
+        nn.init.zeros_(self.turns.weight)
+        nn.init.zeros_(self.turns.bias)
+
+    @staticmethod
+    def turn(h: Tensor, turns: Tensor) -> Tensor:
+        """Return outputs (..., B, H) scaled and shifted as a latent says, by turns (B, 2H).
+
+        So a style or a metre chooses among what the LSTM has heard, where a sum could only add to
+        it. Reference: Perez et al. 2018, FiLM (arXiv 1709.07871).
+        """
+        scale, shift = turns.chunk(2, -1)
+        return h * (1 + scale) + shift
 
     def straight(self, seen: Tensor, table: Tensor, compiled: bool) -> Tensor:
         """Return what observations in the frame (..., F) add to the logits; see `skip_table`."""
@@ -117,23 +132,26 @@ class ConditionedDecoder(nn.Module):
         seen = self.frame.enter(observation).transpose(0, 1).contiguous()
         h = self.layer(seen, latent, self.dropout.p if self.training else 0.0, kind)
         on_host = seen.device.type == "cpu"
-        logits = self.head(self.dropout(h)) + self.straight(seen, self.skip_table(), on_host)
+        h = self.turn(self.dropout(h), self.turns(latent))
+        logits = self.head(h) + self.straight(seen, self.skip_table(), on_host)
         return self.frame.leave(logits.transpose(0, 1), observation)
 
     def begin(self, latent: Tensor) -> Playing:
         """Return the state at the start, under latents (B, L)."""
         c = latent.new_zeros(len(latent), self.layer.hidden)
-        return Playing(self.layer.gates(), self.skip_table(), self.layer.condition(latent), None, c)
+        given, turns = self.layer.condition(latent), self.turns(latent)
+        return Playing(self.layer.gates(), self.skip_table(), given, turns, None, c)
 
     def step(self, observation: Tensor, state: Playing) -> tuple[Tensor, Playing]:
         """Return logits (B, A) of one step (B, F) and the next state."""
         seen, h = self.frame.enter(observation), state.c if state.h is None else state.h
         h, _, c = cell(state.gates, seen, None, h, state.c, compiled=False, given=state.given)
-        logits = self.head(h) + self.straight(seen, state.skip, False)
+        out = self.head(self.turn(h, state.turns))
+        logits = out + self.straight(seen, state.skip, False)
         logits = self.frame.leave(logits[:, None], observation[:, None])[:, 0]
         return logits, state._replace(h=h, c=c)
 
-    def as_decoder(self, observation: Tensor, state: Playing) -> Decoder:
+    def as_decoder(self, observation: Tensor, state: Playing) -> LSTMDecoder:
         """Return a decoder of events out of the frame, in the key of an observation (1, F).
 
         The rows of its tables, and of the head, are put where that key's events look for them.
@@ -145,7 +163,7 @@ class ConditionedDecoder(nn.Module):
         )
         gates = state.gates._replace(starts=starts, most=most, table=state.gates.table[rows])
         h = state.c if state.h is None else state.h
-        return Decoder(
+        return LSTMDecoder(
             [gates], ((h, state.c),), self.head.weight[places], self.head.bias[places],
             state.skip[rows][:, places], (state.given, None), int(shift),
         )  # fmt: skip
@@ -174,7 +192,7 @@ class ConditionedDecoder(nn.Module):
         shift = frame.shift(scenes.observation[:, 0])
         allowed = torch.full((size, alphabet), NEVER, device=device)
         allowed.scatter_(1, frame.places(shift), 0.0)
-        table = layer.embedding.table.weight
+        table, turns = layer.embedding.table.weight, self.turns(latent)
         of_input, _, hidden, bias = layer.weights()
         weight, fixed = torch.cat([of_input, hidden], 1).t(), layer.condition(latent) + bias
         starts = dict(zip(frame.names, layer.embedding.starts.tolist(), strict=True))
@@ -200,7 +218,7 @@ class ConditionedDecoder(nn.Module):
             i, f, g, o = gates.chunk(4, -1)
             c = f.sigmoid() * c + i.sigmoid() * g.tanh()
             h = o.sigmoid() * c.tanh()
-            logits = self.head(h) + self.skip(x) + allowed
+            logits = self.head(self.turn(h, turns)) + self.skip(x) + allowed
             silent = heard[:, ringing, None] == 0
             hold = logits[:, :1].masked_fill(silent, NEVER)
             logits = torch.cat([hold, logits[:, 1:]], -1)

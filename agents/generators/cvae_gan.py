@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from musicgym.agents.configs import CVAEGANConfig
+from musicgym.agents.decoders import LSTMDecoder
 from musicgym.agents.lessons import Lessons, lessons
-from musicgym.agents.recurrence import Decoder
 from musicgym.corpus.dataset import Corpus, prepare
 from musicgym.meters import METERS
 from musicgym.task import Task
@@ -39,10 +39,11 @@ from .training import Descent, Groups
 
 __all__ = ["CVAEGAN"]
 
-#: Windows of a style and metre that are learned, and that are validated on, at most.
-MOST = {"train": 800, "validation": 150, "test": 150}
+#: Windows of a style and metre that are learned and validated on, at most: of the corpus's own
+#: style, and of another.
+MOST = {"train": (800, 500), "validation": (150, 150), "test": (150, 150)}
 #: The curriculum: up to which share of the training excerpts are which part of the whole.
-COURSE = ((0.3, 4), (0.6, 2))
+COURSE = ((0.1, 4), (0.3, 2))
 #: Weight of the gradient penalty.
 PENALTY = 10.0
 #: Grid slots of the longest bar there is, 6/8 with 4 slots a beat.
@@ -123,7 +124,8 @@ class CVAEGAN(Generator):
             if style != corpus.name:
                 source = prepare(style, steps_per_beat=task.steps_per_beat)
             found = [
-                self._group(source, split, task, hop, place, metre) for metre in range(len(metres))
+                self._group(source, split, task, hop, place, metre, corpus.name)
+                for metre in range(len(metres))
             ]
             if not any(found):
                 raise ValueError(
@@ -142,7 +144,7 @@ class CVAEGAN(Generator):
         return groups
 
     def _group(
-        self, corpus: Corpus, split: str, task: Task, hop: int, style: int, metre: int
+        self, corpus: Corpus, split: str, task: Task, hop: int, style: int, metre: int, own: str
     ) -> Scenes | None:
         meter = self.size.metres[metre]
         place = Task(
@@ -152,7 +154,8 @@ class CVAEGAN(Generator):
             heard = lessons(corpus, split, place, hop)
         except ValueError:
             return None
-        rows = thinned(len(heard.events), MOST[split])
+        most = MOST[split][style != self.size.styles.index(own)]
+        rows = thinned(len(heard.events), most)
         labels = labels_of(len(rows), style, metre, self.size.styles, self.size.metres)
         return Scenes(heard.observation[rows], heard.events[rows], labels)
 
@@ -245,7 +248,7 @@ class CVAEGAN(Generator):
             self.check_keys(observation)
         return self.decoder.step(observation, state)
 
-    def as_decoder(self, observation: Tensor, state: Playing) -> Decoder:
+    def as_decoder(self, observation: Tensor, state: Playing) -> LSTMDecoder:
         """Return what plays on, as `sampler` takes it; the arguments are those of `step`.
 
         Raises:
