@@ -84,6 +84,8 @@ def test_interpolation_drifts_from_one_melody_to_the_other(melodies: Any) -> Non
     assert found["here"][-1] == pytest.approx(same) == found["there"][0]
     assert found["nll"][-1] > found["nll"][0]
     assert found["spearman"]["here"] < 0 < found["spearman"]["there"]
+    assert found["spearman_of_means"]["nll"] == pytest.approx(1.0)
+    assert found["spearman_of_means"]["here"] <= found["spearman"]["here"]
     assert len(found["shown"]) == 11 and len(found["here"]) == 9
 
 

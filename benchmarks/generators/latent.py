@@ -15,11 +15,13 @@ from musicgym.agents.acmg import ACMG, ACMGConfig
 from musicgym.agents.configs import MODELS, ActorCriticConfig, Sampling
 from musicgym.agents.generators.generator import Generator
 from musicgym.agents.generators.latent import active_units, between, importance_weighted
+from musicgym.agents.generators.training import Curve
 from musicgym.agents.lessons import Lessons, episodes_in, lessons, nll, perform
 from musicgym.agents.library import with_prior
 from musicgym.agents.markov import MarkovTable
 from musicgym.agents.melody_lstm import MelodyLSTM
 from musicgym.agents.policy import chances, masked, ringing_column, sample
+from musicgym.agents.pretraining import pretrain
 from musicgym.agents.reporting import stages
 from musicgym.corpus.dataset import Corpus, prepare, windows
 from musicgym.representations import to_piano_roll
@@ -64,7 +66,7 @@ def measure(pairs: int = 100, seeds: int = 8) -> dict[str, Any]:
         "melodies": len(test.events),
         "steps": task.steps,
         "nll": {"melody_lstm": plain.figures(test)["nll"], "markov": markov.nll(test)},
-        "curves": {"melody_lstm": base.facts.get("curve", {})},
+        "curves": {"melody_lstm": base.facts.get("curve") or _curve(base, corpus, task)},
         "models": {},
     }
     for name in MODELS_SHOWN:
@@ -76,6 +78,13 @@ def measure(pairs: int = 100, seeds: int = 8) -> dict[str, Any]:
             "interpolation": drift(model, task, test, tunes, pairs, seeds)
         }
     return found
+
+
+def _curve(agent: ACMG, corpus: Corpus, task: Task) -> Curve:
+    """Return the curve of an agent that was pretrained before curves were kept."""
+    config = agent.config.pretraining
+    assert config is not None
+    return pretrain(corpus, task, agent.config.model.actor, config).curve
 
 
 @torch.no_grad()
@@ -135,8 +144,9 @@ def drift(
     Returns:
         For each point the share of the steps at which what sounds is what sounds ``"here"`` in the
         first melody, and ``"there"`` in the other, over pairs and plays; the NLL of the first
-        melody in nats a step; how well each rises or falls with the way, a mean Spearman
-        correlation over the pairs; and one pair's plays, ``"shown"``.
+        melody in nats a step; how well each rises or falls with the way, as Spearman correlations:
+        the mean over the pairs, and that of the means over the pairs; and one pair's plays,
+        ``"shown"``.
     """
     rng = np.random.default_rng(0)
     first = rng.choice(len(tunes), pairs, replace=pairs > len(tunes))
@@ -175,6 +185,9 @@ def drift(
     return {
         **{name: table.mean(1).tolist() for name, table in tables.items()},
         "spearman": {name: _spearman(table) for name, table in tables.items()},
+        "spearman_of_means": {
+            name: _spearman(table.mean(1, keepdims=True)) for name, table in tables.items()
+        },
         "shown": [one.events[0].tolist(), *shown, other.events[0].tolist()],
         "low": task.low,
     }
@@ -248,18 +261,20 @@ def section(found: dict[str, Any], folder: Path) -> list[str]:
         "",
         "Interpolation: nine points on the arc from one melody's z to another's, played over the "
         "first melody's chords with the same random numbers. Shares of steps that sound as the "
-        "first or as the other melody, the first melody's NLL under each point, and the mean "
-        "Spearman correlation of each with the way.",
+        "first or as the other melody, and the first melody's NLL under each point. The last "
+        "columns are Spearman correlations with the way: of one pair, on average, and of the "
+        "means that the row shows.",
         "",
-        "| | " + " | ".join(f"{share:g}" for share in SHARES) + " | Spearman |",
-        "|---|" + "---:|" * (len(SHARES) + 1),
+        "| | " + " | ".join(f"{share:g}" for share in SHARES) + " | a pair | the means |",
+        "|---|" + "---:|" * (len(SHARES) + 2),
     ]
     kinds = {"here": "as the first, %", "there": "as the other, %", "nll": "NLL of the first"}
     for name, title in MODELS_SHOWN.items():
         way = found["models"][name]["interpolation"]
         for kind, text in kinds.items():
             values = [f"{v:.3f}" if kind == "nll" else f"{100 * v:.1f}" for v in way[kind]]
-            lines.append(_row(f"{title}: {text}", [*values, f"{way['spearman'][kind]:+.2f}"]))
+            ranks = [f"{way[which][kind]:+.2f}" for which in ("spearman", "spearman_of_means")]
+            lines.append(_row(f"{title}: {text}", [*values, *ranks]))
     curves = found["curves"]
     lines += ["", "| | epochs | best epoch | CPU seconds |", "|---|---:|---:|---:|"]
     for name, curve in curves.items():
