@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from musicgym.dynamics import Episodes
 
 from .configs import MelodyLSTMConfig
+from .decoders import LSTMDecoder
 from .generators.training import Groups, Pupil
 from .lessons import Lessons, nll
 from .policy import ValuedPolicy, masked
-from .recurrence import Decoder, Gates, bag, cell, plain_bag, recurrence
+from .recurrence import Gates, bag, cell, plain_bag, recurrence
 
 __all__ = ["Embedding", "MelodyLSTM", "Player"]
 
@@ -288,9 +289,9 @@ class Player(ValuedPolicy):
 
     def as_decoder(
         self, observation: Tensor, state: LSTMState, given: tuple[Tensor, Tensor] | None = None
-    ) -> Decoder:
+    ) -> LSTMDecoder:
         """Return what plays on, as `sampler` takes it; the arguments are those of `step`."""
-        return Decoder(self.layers, state, self.head.weight, self.head.bias, self.skip, given)
+        return LSTMDecoder(self.layers, state, self.head.weight, self.head.bias, self.skip, given)
 
 
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Decoder", "Gates", "bag", "cell", "plain_bag", "plain_cell", "recurrence"]
+__all__ = ["Gates", "bag", "cell", "plain_bag", "plain_cell", "recurrence"]
 
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:
@@ -43,28 +43,6 @@ class Gates(NamedTuple):
     bias: Tensor
     hidden: Tensor
     input: Tensor | None
-
-
-class Decoder(NamedTuple):
-    """LSTM layers over observations, and the logits, as a policy plays B episodes with them.
-
-    Attributes:
-        layers: the weights.
-        state: (h, c) of each layer, (B, H) each.
-        head: (A, H), from the top layer's outputs to logits.
-        bias: (A,), of the logits.
-        skip: (R, A), what each value of the observation adds to the logits.
-        given: what a condition adds to the first gates (B, 4H) and the logits (B, A), or None.
-        kind: two decoders of one policy and one kind have all but `state` and `given` in common.
-    """
-
-    layers: list[Gates]
-    state: tuple[tuple[Tensor, Tensor], ...]
-    head: Tensor
-    bias: Tensor
-    skip: Tensor
-    given: tuple[Tensor, Tensor | None] | None = None
-    kind: int = 0
 
 
 def cell(

@@ -16,6 +16,7 @@ from musicgym.agents.configs import (
     LSTMVAEConfig,
     MelodyLSTMConfig,
     Sampling,
+    TransformerVAEConfig,
 )
 from musicgym.agents.decoding import choose
 from musicgym.agents.policy import sample
@@ -27,6 +28,7 @@ SIZES = {
     "one layer": MelodyLSTMConfig(16, 1),
     "two layers": MelodyLSTMConfig(16, 2),
     "with a latent": LSTMVAEConfig(latent=4, hidden=16, layers=2),
+    "with attention": TransformerVAEConfig(latent=4, width=16, heads=2, layers=2),
     "in a frame": CVAEGANConfig(
         4, hidden=16, encoder=8, critic=8, styles=("a", "b"), metres=("4/4", "3/4")
     ),

@@ -333,7 +333,7 @@ class CVAEGAN(Generator):
         bars = batch.events.shape[1] // (METERS[metre].beats * grid)
         part = next((part for until, part in COURSE if share < until), 1)
         kept = max(1, bars // part) if training.curriculum else bars
-        batch = excerpt(batch, self.frame, metre, kept, bars)
+        batch = excerpt(batch, self.frame, kept, bars)
         task = stage(metre, kept, grid, self.n_events)
         batch, tonic = transposed(batch, self.frame)
         bare = torch.rand(len(tonic), device=tonic.device) < training.withheld

@@ -192,7 +192,7 @@ class LatentPlayer(ValuedPolicy):
         self.model, self.kind, self.values = model, kind, values
         self.latent, self.attributes = latent, dict(attributes or {})
         model.asked(1, None, **self.attributes)  # a mistake shows now
-        if hasattr(model, "as_decoder"):  # plain LSTM layers (see `sampler`)
+        if hasattr(model, "as_decoder"):  # for compiled functions (see `sampler`)
             self.as_decoder = model.as_decoder
 
     def draw(self, chance: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from musicgym.agents.configs import LSTMVAEConfig, MelodyLSTMConfig
+from musicgym.agents.decoders import LSTMDecoder
 from musicgym.agents.lessons import Lessons
 from musicgym.agents.melody_lstm import Embedding, LSTMState, MelodyLSTM, Player
-from musicgym.agents.recurrence import Decoder
 
 from .generator import Generator
 from .latent import Posterior
@@ -89,7 +89,7 @@ class LSTMVAE(Generator):
         logits, _, layers = state.player.step(observation, state.layers, state.given)
         return logits, state._replace(layers=layers)
 
-    def as_decoder(self, observation: Tensor, state: Standing) -> Decoder:
+    def as_decoder(self, observation: Tensor, state: Standing) -> LSTMDecoder:
         """Return what plays on, as `sampler` takes it; the arguments are those of `step`."""
         return state.player.as_decoder(observation, state.layers, state.given)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from musicgym.agents.configs import TransformerVAEConfig
+from musicgym.agents.decoders import BlockDecoder, BlockWeights
 from musicgym.agents.lessons import Lessons
 from musicgym.agents.melody_lstm import Embedding
 
@@ -87,6 +88,13 @@ class Block(nn.Module):
         bias = self.bias[:, None, distance]  # (heads, 1, now)
         told = self._told(x[:, None], query, keys[:, :, :now], values[:, :, :now], bias)
         return told[:, 0], Cache(keys, values, now)
+
+    def parts(self) -> BlockWeights:
+        """Return the weights, as `sampler` takes them."""
+        one, _, other = cast("tuple[nn.Linear, nn.GELU, nn.Linear]", tuple(self.thinks))
+        return BlockWeights(
+            (self.before, self.between), (self.asks, self.says, one, other), self.bias
+        )
 
     def _parts(self, x: Tensor) -> list[Tensor]:
         """Return queries, keys and values (B, heads, T, D)."""
@@ -179,6 +187,14 @@ class TransformerVAE(Generator):
             x, cache = cast(Block, block).step(x, cache)
             caches.append(cache)
         return self.head(x), state._replace(caches=tuple(caches))
+
+    def as_decoder(self, observation: Tensor, state: Standing) -> BlockDecoder:
+        """Return what plays on, as `sampler` takes it; the arguments are those of `step`."""
+        norm, head = cast("tuple[nn.LayerNorm, nn.Linear]", tuple(self.head))
+        parts, embedding = [cast(Block, block).parts() for block in self.decoder], self.embedding
+        return BlockDecoder(
+            embedding.starts, embedding.most, embedding.table.weight, state.given, parts, norm, head
+        )
 
     def finish(self, groups: Groups) -> None:
         """Give the values that training never showed a typical vector."""
