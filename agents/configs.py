@@ -304,7 +304,7 @@ class HierarchicalTraining(GeneratorTraining):
     """
 
     epochs: int = 20
-    emotion: float = 0.5
+    emotion: float = 0.3
     adversarial: float = 0.02
 
     def __post_init__(self) -> None:

@@ -246,7 +246,7 @@ def test_melodies_follow_their_emotion_after_a_short_training() -> None:
     made = model(1)
     heard = made.lessons(CORPUS, "train", TASK)[0]
     training = HierarchicalTraining(warmup=0.0, emotion=20.0, adversarial=0.0, learning_rate=1e-2)
-    descents = made.descents(training, 1)
+    descents = made.descents(training, 60)
     made.train()
     for _ in range(60):
         rows = torch.randint(len(heard.events), (32,))

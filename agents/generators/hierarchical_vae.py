@@ -32,8 +32,8 @@ __all__ = ["HierarchicalVAE"]
 PHRASE = 2
 #: The weight of each of `FEATURES` in the emotion loss, about 1 in the mean. One event moves the
 #: mean interval and the spread much and the register little: with even weights the slope of the
-#: register is a tenth of theirs and drowns in their noise.
-PULL = (0.9, 0.4, 0.4, 2.6, 0.7)
+#: register is a tenth of theirs and drowns in their noise. The mode is up to the chords.
+PULL = (0.9, 0.4, 0.4, 2.6, 0.3)
 #: One melody is played for so many that are read.
 PLAYED = 2
 
@@ -71,9 +71,9 @@ class HierarchicalVAE(Generator):
 
     .. math:: \frac15 \sum_j w_j \left( (emotion_j(y) - target_j) / deviation_j \right)^2
 
-    w is `PULL`, and y are the events that it drew, with the gradient of their probabilities (straight through,
-    Bengio et al. 2013), so that the loss is that of real melodies and not of blurred ones. The
-    adversarial loss judges phrases of the same melodies (see `PhraseCritic`).
+    w is `PULL`, and y are the events that it drew, with the gradient of their probabilities
+    (straight through, Bengio et al. 2013), so that the loss is that of real melodies and not of
+    blurred ones. The adversarial loss judges phrases of the same melodies (see `PhraseCritic`).
     """
 
     attributes: ClassVar[Mapping[str, tuple[str, ...]]] = {"emotion": EMOTIONS}
@@ -225,9 +225,10 @@ class HierarchicalVAE(Generator):
     # Training
 
     def descents(self, training: GeneratorTraining, steps: int) -> list[Descent]:
-        """Return how the parameters learn: Adam at a rate that stays (Zhao et al.)."""
+        """Return how the parameters learn: Adam (Zhao et al.), its rate in half a cosine to 0."""
         adam = torch.optim.Adam(self.parameters(), training.learning_rate)
-        return [Descent(adam)]
+        last = training.learning_rate / 50
+        return [Descent(adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps, last))]
 
     def losses(
         self, batch: Lessons, share: float, training: GeneratorTraining
