@@ -34,8 +34,8 @@ from musicgym.agents.generators.conditions import Scenes
 from musicgym.agents.imagination import imagine
 from musicgym.agents.lessons import Lessons, lessons, nll
 from musicgym.agents.policy import ringing_column
+from musicgym.agents.policy_scorer import PolicyScorer
 from musicgym.agents.rollout import play
-from musicgym.agents.scorers import PolicyScorer
 from musicgym.agents.style import StyleFacts, StyleModel
 from musicgym.benchmarks.tasks import BenchmarkTask
 from musicgym.corpus.dataset import windows
@@ -616,6 +616,12 @@ def test_a_model_that_cannot_judge_is_refused(files: Path, name: str) -> None:
               "emotion": "targets of a hierarchical_vae"}[name]  # fmt: skip
     words = f"melody_lstm.safetensors holds a melody_lstm, and this term needs .*{wanted}"
     refused({name: {**specs(files)[name], "scorer": path}}, words)
+
+
+def test_targets_of_a_model_that_has_met_no_corpus_are_refused(tmp_path: Path) -> None:
+    agent("hierarchical_vae").save(tmp_path / "new")
+    spec = {"emotion": {"scorer": str(tmp_path / "new"), "target": "sad"}}
+    refused(spec, "new has learned from no corpus yet")
 
 
 @pytest.mark.parametrize(
