@@ -303,7 +303,7 @@ class HierarchicalTraining(GeneratorTraining):
         adversarial: weight of the adversarial loss; at 0 it is off.
     """
 
-    epochs: int = 20
+    epochs: int = 16
     emotion: float = 0.3
     adversarial: float = 0.02
 
