@@ -24,12 +24,12 @@ from .latent import trained
 
 __all__ = ["excerpt", "gains", "measure", "section"]
 
-FOLDS, FOLD_EPOCHS = 5, 12
+FOLDS, FOLD_EPOCHS = 5, 10
 #: Model -> the folk tunes that it learns from, the hop of their windows, and the epochs.
 RUNS: dict[str, tuple[str, int | None, int, int]] = {
-    "Melody_LSTM, 30 tunes": ("melody_lstm", 30, 1, 16),
-    "Melody_LSTM, all 977 tunes": ("melody_lstm", None, 8, 16),
-    "VAE-LSTM, 30 tunes": ("lstm_vae", 30, 1, 12),
+    "Melody_LSTM, 30 tunes": ("melody_lstm", 30, 1, 12),
+    "Melody_LSTM, all 977 tunes": ("melody_lstm", None, 8, 10),
+    "VAE-LSTM, 30 tunes": ("lstm_vae", 30, 1, 8),
 }
 
 
