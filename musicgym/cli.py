@@ -497,6 +497,9 @@ class Reconstruct(Training):
             print(f"  {window.kl:.1f} nats of KL to the prior")
         mean_same = mean(window.same for window in found)
         print(f"\nequal steps: {100 * mean_same:.1f} %")
+        left = (len(melody.events) - steps * len(found)) // melody.steps_per_bar
+        if left:
+            print(f"bars that fill no window, and a pickup bar, are left out: {left}")
         missing: list[str] = []
         for name in ("original", "reconstruction"):
             stem = f"{self.file.stem}-{name}"
@@ -551,11 +554,13 @@ class Interpolate(Training):
         stem = f"{self.one.stem}-to-{self.other.stem}"
         paths, titles = [], []
         for number, step in enumerate(found, 1):
-            same = mean(
-                a == b for a, b in zip(step.melody.events, found[0].melody.events, strict=True)
+            start, end = (
+                mean(a == b for a, b in zip(step.melody.events, other, strict=True))
+                for other in (found[0].melody.events, found[-1].melody.events)
             )
-            titles.append(f"{100 * step.share:.0f} %")
-            print(f"\n{titles[-1]} of the way, {100 * same:.0f} % of the steps as at its start")
+            titles.append(f"{100 * step.share:.0f} % of the way")
+            print(f"\n{titles[-1]}: {100 * start:.0f} % of its steps are as in the first,", end="")
+            print(f" {100 * end:.0f} % as in the last")
             print(step.melody.bars())
             for ending in (".mid", ".musicxml"):
                 path = self.out / f"{stem}-{number}{ending}"

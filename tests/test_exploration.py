@@ -293,7 +293,8 @@ def test_the_command_interpolates_between_two_files(checkpoint, tmp_path, capsys
           "--steps-per-beat", "1", "--progression", "C F G C",
           "--out", str(tmp_path / "out")])  # fmt: skip
     printed = capsys.readouterr().out
-    assert "50 % of the way" in printed and "| F " in printed
+    assert "50 % of the way: " in printed and "100 % as in the last" in printed
+    assert "| F " in printed
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"one-to-other-1.mid", "one-to-other-3.musicxml", "one-to-other.png"} <= names
 

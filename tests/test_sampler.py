@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from musicgym.agents.decoding import choose
 from musicgym.agents.policy import sample
 from musicgym.agents.rollout import play
 from musicgym.agents.sampler import FEW, PATIENCE, SWIFT, Sampler
+from musicgym.benchmarks.generators import speed
 from musicgym.env import MelodyComposeEnv
 
 SIZES = {
@@ -212,3 +215,22 @@ def test_a_latent_without_attributes_is_completed_by_those_asked_for():
 def test_a_latent_or_an_attribute_that_cannot_be_is_refused(actor, asked, words):
     with pytest.raises(ValueError, match=words):
         agent(actor).compose("C major", "I", bars=2, **asked)
+
+
+def test_the_speed_of_every_model_is_measured_and_written(monkeypatch, tmp_path):
+    size = LSTMVAEConfig(4, hidden=8, layers=1)
+    for name, value in {
+        "MODELS": {"lstm_vae": (lambda: size, None)}, "MORE": {}, "MANY": 20, "BARS": 4, "GRID": 1,
+        "PATIENCE": 8,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(speed, name, value)
+    found = json.loads(json.dumps(speed.measure(3, 1)))
+    row = found["models"]["lstm_vae"]
+    assert found["steps"] == 16 and found["repeats"] == 3
+    assert 0 < row["one"]["p50"] <= row["one"]["p99"]
+    assert row["weights"] == sum(p.numel() for p in agent(size).model.actor.parameters())
+    row["many"]["p50"], row["one"]["p50"] = 70.0, 12.4
+    lines = speed.section(found, tmp_path)
+    (line,) = [line for line in lines if line.startswith("| lstm_vae | 0")]
+    assert "| 12 (" in line and line.endswith("| 3.5 |")
+    assert sum("A100" in line for line in lines) == 3
