@@ -64,7 +64,7 @@ def config(name: str) -> ACMGConfig:
     return ACMGConfig(model=model, pretraining=HierarchicalTraining(**training))
 
 
-def measure(count: int = 300, samples: int = 50) -> dict[str, Any]:
+def measure(count: int = 300, samples: int = 30) -> dict[str, Any]:
     """Train the model and its ablations where they are missing, and measure what they play.
 
     Args:
