@@ -132,25 +132,29 @@ class PolicyScorer(Frozen):
         device = device_of(events)
         by_numpy = self.by_numpy(device)
         played = on_host(events) if by_numpy else events
+        active = played >= 0
+        if (by_numpy or memory.seen is not None) and not active.any():
+            return memory, events * 0.0
         # A finished melody waits at its end; what is made of its last step is not kept.
         here = state._replace(step=where(state.step < c.steps, state.step, c.steps - 1))
         now, m = observe(c, here), moment(c, here, played)
         after = advance(c, here, m, chance_at(here.key, here.step + 1))
         seen = _stacked(now)  # uint8 (B, F)
-        active = played >= 0
         told = torch.as_tensor(active)
         # A device is waited for only where the policy's state must know.
         every = bool(told.all()) if by_numpy or memory.seen is not None else False
         together, play = memory.together and every, memory.play
         if memory.seen is not None:
-            step = torch.as_tensor(here.step)
-            memory.seen[torch.arange(len(step), device=device)[told], step[told]] = seen[told]
+            rows = told.nonzero()[:, 0]
+            step = torch.as_tensor(here.step)[rows]
+            memory.seen[rows, step] = seen[rows]
         if memory.seen is None or together:
             logits, play = self.player(device, len(seen))(seen, play)
         else:
-            most = int(step.max()) + 1
-            whole = self.model.whole(memory.seen[:, :most], latent=memory.latent)
-            logits = whole[torch.arange(len(step), device=device), step]
+            latent = None if memory.latent is None else memory.latent[rows]
+            whole = self.model.whole(memory.seen[rows, : int(step.max()) + 1], latent=latent)
+            logits = whole.new_zeros(len(seen), c.n_events)
+            logits[rows] = whole[torch.arange(len(rows), device=device), step]
         log_p = masked(logits.float(), seen, RINGING).log_softmax(-1)
         value = log_p.gather(-1, torch.as_tensor(m.event)[:, None])[:, 0]
         if not every:

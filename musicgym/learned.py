@@ -133,7 +133,8 @@ class Learned(SequenceTerm):
 class WholeMelody(SequenceTerm):
     """A sequence term that keeps the events and scores a melody when it ends.
 
-    Melodies may end at different steps; those that end together are scored in one batch. A subclass
+    Melodies may end at different steps; those that end together are scored in one batch. On a GPU
+    the host waits for the device where a melody may have ended, and at each start. A subclass
     writes `score`.
     """
 

@@ -30,8 +30,8 @@ class Elbo(Learned, WholeMelody):
     Args:
         scorer: the checkpoint of a generator, or any `musicgym.learned.MelodyScorer`.
         loader: reads it.
-        spread: ``"end"`` or ``"bar"``, which reads an average of half the melody at every bar and so
-            costs (bars + 1) / 2 times as much.
+        spread: ``"end"`` or ``"bar"``, which reads half the melody on average at
+            each bar and so costs (bars + 1) / 2 times as much.
 
     >>> class Nats:
     ...     def score(self, melodies):
