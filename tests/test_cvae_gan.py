@@ -24,6 +24,7 @@ from musicgym.agents.generators.critic import gradient_penalty
 from musicgym.agents.generators.cvae_gan import CVAEGAN
 from musicgym.agents.generators.training import train
 from musicgym.agents.lessons import nll
+from musicgym.agents.recurrence import plain_bag
 from musicgym.events import HOLD, REST
 from musicgym.observation import layout
 from musicgym.task import Task
@@ -39,7 +40,10 @@ SMALL: dict[str, Any] = {
 def model(seed: int = 0, **size: Any) -> CVAEGAN:
     """Return a small untrained model in evaluation mode."""
     torch.manual_seed(seed)
-    return CVAEGAN(SIZES, TASK.n_events, CVAEGANConfig(**{**SMALL, **size})).eval()
+    made = CVAEGAN(SIZES, TASK.n_events, CVAEGANConfig(**{**SMALL, **size})).eval()
+    torch.nn.init.normal_(made.decoder.turns.weight, std=0.3)  # they start at 0
+    torch.nn.init.normal_(made.decoder.turns.bias, std=0.3)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +142,11 @@ def test_an_excerpt_starts_on_a_bar_with_what_sounds_and_is_the_simpler_of_two()
     seen = torch.stack([row(position=t % 4, pitch=22, ringing=1, event=23) for t in range(8)])
     whole = Scenes(seen.expand(400, -1, -1), events, torch.ones(400, 3))
     torch.manual_seed(0)
-    cut = excerpt(whole, frame(), "4/4", 1, 2)
+    cut = excerpt(whole, frame(), 1, 2)
     kinds = {tuple(line) for line in cut.events.tolist()}
     assert kinds == {(20, 21, 22, 23), (23, HOLD, 24, HOLD)}
     assert 0.68 < float((cut.events[:, 0] == 23).float().mean()) < 0.82  # 3 in 4
-    assert excerpt(whole, frame(), "4/4", 2, 2) is whole
+    assert excerpt(whole, frame(), 2, 2) is whole
 
 
 def test_step_by_step_is_the_whole(scenes: Scenes) -> None:
@@ -156,6 +160,22 @@ def test_step_by_step_is_the_whole(scenes: Scenes) -> None:
             torch.testing.assert_close(logits, whole[:, t], atol=2e-5, rtol=1e-4)
         other = made.whole(few.observation, latent=latent + 1)
     assert not torch.allclose(whole, other, atol=1e-3)
+
+
+def test_the_decoder_of_one_key_is_the_step(scenes: Scenes) -> None:
+    """What the compiled sampler reads gives the logits of `step`, style and metre included."""
+    made, few = model(), some(scenes, 1)
+    with torch.no_grad():
+        state = made.begin(torch.cat([torch.randn(1, 4), few.labels], -1))
+        for t in range(3):
+            seen = few.observation[:, t]
+            one = made.as_decoder(seen, state)
+            logits, state = made.step(seen, state)
+            assert state.h is not None
+            gates = one.layers[0]
+            straight = plain_bag(seen, gates.starts, gates.most, one.skip)
+            found = state.h @ one.head.t() + one.bias + straight
+            torch.testing.assert_close(found, logits, atol=1e-5, rtol=1e-5)
 
 
 def test_logits_do_not_see_what_comes(scenes: Scenes) -> None:

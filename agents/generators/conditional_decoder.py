@@ -163,8 +163,10 @@ class ConditionedDecoder(nn.Module):
         )
         gates = state.gates._replace(starts=starts, most=most, table=state.gates.table[rows])
         h = state.c if state.h is None else state.h
+        scale, moved = state.turns[0].chunk(2)
+        head, bias = self.head.weight * (1 + scale), self.head.bias + self.head.weight @ moved
         return LSTMDecoder(
-            [gates], ((h, state.c),), self.head.weight[places], self.head.bias[places],
+            [gates], ((h, state.c),), head[places], bias[places],
             state.skip[rows][:, places], (state.given, None), int(shift),
         )  # fmt: skip
 

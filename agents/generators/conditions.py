@@ -216,7 +216,7 @@ def _moves(scenes: Scenes, frame: Frame) -> tuple[Tensor, Tensor]:
     return least, most
 
 
-def excerpt(scenes: Scenes, frame: Frame, metre: str, bars: int, of: int) -> Scenes:
+def excerpt(scenes: Scenes, frame: Frame, bars: int, of: int) -> Scenes:
     """Return so many bars of each scene: of two drawn places the one with fewer notes.
 
     A note held over from before is struck at the start. The observations are those of the whole
@@ -225,7 +225,6 @@ def excerpt(scenes: Scenes, frame: Frame, metre: str, bars: int, of: int) -> Sce
     Args:
         scenes: of `of` bars.
         frame: reads the observations.
-        metre: of the scenes.
         bars: how many are kept.
         of: how many there are.
     """

@@ -93,7 +93,8 @@ class CVAEGAN(Generator):
         self.register_buffer("taught", torch.ones(labels, dtype=torch.bool))
         self.register_buffer("usual", labels_of(1, 0, 0, config.styles, config.metres)[0])
         self.register_buffer("scale", torch.tensor([0.0, 1.0]))
-        self._parts, self._turn, self._told = "both", 0, {}  # type: ignore[var-annotated]
+        self._parts, self._batches = "both", 1
+        self._told: dict[str, Tensor] = {}
 
     # What is learned from.
 
@@ -283,7 +284,7 @@ class CVAEGAN(Generator):
 
         The GAN's are Adam(1e-4, 0, 0.9), as in WGAN-GP; the critic's gradient is not clipped.
         """
-        self._parts, self._turn, self._told = training.parts, 0, {}
+        self._parts, self._batches, self._told = training.parts, steps, {}
         both = list(self.decoder.parameters())
         whole = [*both, *self.reader.parameters(), *self.posterior.parameters()]
         optimiser = torch.optim.AdamW(whole, weight_decay=training.weight_decay)
@@ -318,9 +319,8 @@ class CVAEGAN(Generator):
             told |= self.losses(batch, share, training)
             descents[0].step(training.alpha * told["loss"])
         if training.parts != "cvae":
-            if self._turn % training.every == 0:
+            if round(share * self._batches) % training.every == 0 or not self._told:
                 self._told = self.duel(batch, task, share, training, descents)
-            self._turn += 1
             told |= self._told
         if training.parts == "gan":
             told = {"loss": told["wasserstein"], **told}
