@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -373,6 +374,8 @@ class ACMG:
         """
         if not 1 <= count <= MOST_AT_ONCE:
             raise ValueError(f"count: {count!r} is not from 1 to {MOST_AT_ONCE}.")
+        if not 0 <= seed <= 2**63 - count:
+            raise ValueError(f"seed: {seed!r} is not from 0 to 2**63 - {count}.")
         shift = self.shift(key)
         low, high = (parse_pitch(p) + shift for p in self.config.pitch_range)
         task: dict[str, Any] = {
@@ -402,7 +405,7 @@ class ACMG:
         """Return a single environment of this agent's task, with changes; the last is kept."""
         if self._env is None or self._env[0] != task:
             whole = {**self.config._task(task["progression"]), **task, "observation": "compact"}
-            self._env = task, MelodyComposeEnv(**whole)
+            self._env = deepcopy(task), MelodyComposeEnv(**whole)
         return self._env[1]
 
     @torch.no_grad()

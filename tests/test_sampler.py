@@ -198,9 +198,18 @@ def test_a_latent_without_attributes_is_completed_by_those_asked_for():
         composer.compose("C major", "I", bars=2, latent=made.latent, emotion="calm")
 
 
+def test_what_is_changed_in_place_between_two_calls_is_seen():
+    composer, rewards = agent(MelodyLSTMConfig(16)), {"chord_tone": 1.0}
+    (first,) = composer.compose("C major", "I", bars=2, rewards=rewards)
+    rewards["chord_tone"] = 2.0
+    (second,) = composer.compose("C major", "I", bars=2, rewards=rewards)
+    assert first.total != 0 and second.total == pytest.approx(2 * first.total)
+
+
 @pytest.mark.parametrize(
     "actor, asked, words",
     [
+        (LSTMVAEConfig(4, hidden=16), {"seed": 2**63}, "seed: 9223372036854775808 is not"),
         (MelodyLSTMConfig(16), {"latent": [0.0]}, "latent: a melody_lstm has no latent"),
         (MelodyLSTMConfig(16), {"emotion": "sad"}, "emotion: a melody_lstm has no emotion"),
         (LSTMVAEConfig(4, hidden=16), {"emotion": "sad"}, "it has no attributes"),
