@@ -580,6 +580,11 @@ def _heard(file: Path, of: Training) -> Melody:
     from musicgym.corpus.files import read_melody
 
     melody, inferred = read_melody(file, steps_per_beat=of.steps_per_beat)
+    if melody.meter != of.meter:  # before an agent is trained that cannot read it
+        raise ValueError(
+            f"{file.name}: it is in {melody.meter}, and the agent would play {of.meter}; add "
+            f"--meter {melody.meter}."
+        )
     bars = len(melody.events) // melody.steps_per_bar
     chords = "chords inferred from the melody" if inferred else "with its own chords"
     print(f"{file.name}: {bars} bars of {melody.meter} in {melody.key.name}, {chords}")

@@ -305,7 +305,7 @@ def test_the_command_interpolates_between_two_files(checkpoint, tmp_path, capsys
         (["compose", "--agent", "lstm_va"], "did you mean 'lstm_vae'"),
         (["compose", "--agent", "AGENT", "--emotion", "sad"], "it has no attributes"),
         (["compose", "--agent", "AGENT", "--steps-per-beat", "2"], "add --meter 4/4"),
-        (["reconstruct", "FILE", "--agent", "AGENT", "--meter", "3/4"], "add --meter 4/4"),
+        (["reconstruct", "FILE", "--meter", "3/4"], "would play 3/4; add --meter 4/4"),
         (["reconstruct", "none.mid", "--agent", "AGENT"], "does not exist"),
     ],
     ids=["name", "attribute", "grid", "meter", "file"],
