@@ -304,7 +304,7 @@ class HierarchicalTraining(GeneratorTraining):
     """
 
     epochs: int = 16
-    emotion: float = 0.3
+    emotion: float = 0.4
     adversarial: float = 0.02
 
     def __post_init__(self) -> None:
