@@ -49,7 +49,9 @@ def measure(repeats: int = 100, large: int = 2) -> dict[str, Any]:
     }
     with few_threads():
         single = _turns({n: partial(_compose, agent, 1) for n, agent in agents.items()}, repeats)
-        batches = _turns({n: partial(_compose, agent, MANY) for n, agent in agents.items()}, large)
+        batches = _turns(
+            {n: partial(_compose, agent, MANY) for n, agent in agents.items()}, large, warmups=0
+        )
         lower = _turns(_below(agents["lstm_vae"]), max(1, repeats // 5))
     return {
         "steps": agents["lstm_vae"].config.task().steps_per_bar * BARS,
@@ -91,17 +93,19 @@ def _below(agent: ACMG) -> dict[str, Callable[[int], Any]]:
     }
 
 
-def _turns(sides: dict[str, Callable[[int], Any]], repeats: int) -> dict[str, dict[str, float]]:
+def _turns(
+    sides: dict[str, Callable[[int], Any]], repeats: int, warmups: int = 1
+) -> dict[str, dict[str, float]]:
     """Return percentiles in milliseconds, of CPU time and on the wall; all sides take turns."""
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    for repeat in range(-1, repeats):  # the first is not counted
+    for repeat in range(warmups + repeats):
         for name, side in sides.items():
             cpu, wall = time.process_time(), time.perf_counter()
-            side(repeat + 1)
+            side(repeat)
             spent[name].append((time.process_time() - cpu, time.perf_counter() - wall))
     found = {}
     for name, rows in spent.items():
-        cpu_, wall_ = 1000 * np.array(rows[1:]).T
+        cpu_, wall_ = 1000 * np.array(rows[warmups:]).T
         found[name] = {
             "p50": float(np.quantile(cpu_, 0.5)),
             "p99": float(np.quantile(cpu_, 0.99)),
