@@ -122,7 +122,6 @@ class TransformerVAEConfig(GeneratorConfig):
         layers: blocks on each side.
     """
 
-    dropout: float = 0.4
     width: int = 256
     heads: int = 4
     layers: int = 2
@@ -289,9 +288,11 @@ class VAETraining(GeneratorTraining):
 
 @dataclass(frozen=True)
 class TransformerVAETraining(VAETraining):
-    """How a VAE-Transformer is pretrained: as a VAE-LSTM, at a lower learning rate."""
+    """How a VAE-Transformer is pretrained: as a VAE-LSTM, with defaults of its own."""
 
+    epochs: int = 10
     learning_rate: float = 1e-3
+    free_bits: float = 0.06
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Block(nn.Module):
         self.asks = nn.Linear(width, 3 * width)  # queries, keys and values
         self.says = nn.Linear(width, width)
         self.thinks = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
         )
         self.dropout = nn.Dropout(dropout)
         slopes = 2 ** (-8 * torch.arange(1, heads + 1) / heads)
