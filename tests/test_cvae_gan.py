@@ -350,6 +350,31 @@ def test_it_learns_what_it_is_told_to(parts: str, scenes: Scenes) -> None:
     assert float(scores.std()) == pytest.approx(1, abs=1e-4)
 
 
+def test_z_of_a_style_is_measured_from_its_own_mean(scenes: Scenes) -> None:
+    """Afterwards it has mean 0 and deviation 1 over the corpus, and the decoder plays as before."""
+    made = model(styles=("walks", "runs"))
+    labels = torch.tensor([[0.0, 1, 1, 0]])
+    runs = Scenes(*(part[::2] for part in scenes[:2]), labels.expand(len(scenes.events[::2]), -1))
+    walks = scenes._replace(labels=torch.tensor([[1.0, 0, 1, 0]]).expand(len(scenes.events), -1))
+    with torch.no_grad():
+        made.posterior.bias[:4] = torch.tensor([1.0, -2.0, 0.5, 0.0])
+        before = made.whole(walks.observation, latent=made.embed(walks))
+        asked = made.whole(walks.observation, latent=made.draw(torch.arange(len(walks.events))))
+        made.finish([walks, runs])
+        for group in (walks, runs):
+            mean, log_variance = made.encode(group)
+            torch.testing.assert_close(mean.mean(0), torch.zeros(4), atol=1e-5, rtol=0)
+            whole = mean.var(0) + log_variance.exp().mean(0)
+            torch.testing.assert_close(whole, torch.ones(4), atol=1e-4, rtol=0)
+        after = made.whole(walks.observation, latent=made.embed(walks))
+        torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-4)
+        again = made.whole(walks.observation, latent=made.draw(torch.arange(len(walks.events))))
+    assert not torch.allclose(again, asked, atol=1e-2)
+    # No corpus has 3/4: there the z of a style is taken to lie as in 4/4.
+    assert torch.equal(made.centre[0, 1], made.centre[0, 0])
+    assert not torch.allclose(made.centre[0, 0], torch.zeros(4), atol=0.1)
+
+
 def test_the_loss_falls_and_the_critic_tells_walks_from_noise(scenes: Scenes) -> None:
     """A few epochs teach both parts something."""
     made, few = model(hidden=32, dropout=0.0), some(scenes, 96)

@@ -63,6 +63,8 @@ class CVAEGAN(Generator):
     taught: Tensor
     usual: Tensor
     scale: Tensor
+    centre: Tensor
+    spread: Tensor
 
     def __init__(self, sizes: dict[str, int], n_events: int, config: CVAEGANConfig) -> None:
         """Make encoder, decoder and critic for the parts of an observation and A events.
@@ -93,6 +95,9 @@ class CVAEGAN(Generator):
         self.register_buffer("taught", torch.ones(labels, dtype=torch.bool))
         self.register_buffer("usual", labels_of(1, 0, 0, config.styles, config.metres)[0])
         self.register_buffer("scale", torch.tensor([0.0, 1.0]))
+        shape = len(config.styles), len(config.metres), config.latent
+        self.register_buffer("centre", torch.zeros(shape))
+        self.register_buffer("spread", torch.ones(shape))
         self._parts, self._batches = "both", 1
         self._told: dict[str, Tensor] = {}
 
@@ -221,7 +226,30 @@ class CVAEGAN(Generator):
         for reader, way in zip(self.reader, (seen, seen.flip(0)), strict=True):
             h = reader(way.contiguous(), labels, drop, torch.float32)  # (T, B, E)
             told += [h[-1], h.mean(0)]
-        return Posterior(*self.posterior(self.dropout(torch.cat([*told, labels], -1))).chunk(2, -1))
+        told = self.posterior(self.dropout(torch.cat([*told, labels], -1)))
+        mean, log_variance = told.chunk(2, -1)
+        centre, spread = self.prior(labels)
+        return Posterior((mean - centre) / spread, log_variance - 2 * spread.log())
+
+    def prior(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation (B, Z) of the raw z of a style and a metre, by labels (B, K).
+
+        The free bits of the training let the encoder tell the style by z as well, so that another
+        z would mean another style. After the training the z of each style and metre are therefore
+        measured from their own mean in their own deviation (see `finish`): that z has the standard
+        normal prior, which is then one of the raw z given C.
+
+        Reference: Ghosh et al. 2020 (arXiv 1903.12436), a prior fitted after the training.
+        """
+        parts = labels.split([len(self.size.styles), len(self.size.metres)], -1)
+        which = (parts[0][:, :, None] * parts[1][:, None]).flatten(1)  # (B, S * M)
+        return which @ self.centre.flatten(0, 1), which @ self.spread.flatten(0, 1)
+
+    def raw(self, latent: Tensor) -> Tensor:
+        """Return latents (B, L) with z as the decoder has learned it; see `prior`."""
+        z, labels = latent.split([self.size.latent, latent.shape[-1] - self.size.latent], -1)
+        centre, spread = self.prior(labels)
+        return torch.cat([centre + spread * z, labels], -1)
 
     def whole(
         self,
@@ -233,11 +261,11 @@ class CVAEGAN(Generator):
         if latent is None:
             z = self.usual.new_zeros(len(observation), self.size.latent)
             latent = torch.cat([z, self.usual.expand(len(z), -1)], -1)
-        return self.decoder.whole(observation, latent, kind)
+        return self.decoder.whole(observation, self.raw(latent), kind)
 
     def begin(self, latent: Tensor) -> Playing:
         """Return the decoder's state at the start, under latents (B, L)."""
-        return self.decoder.begin(latent)
+        return self.decoder.begin(self.raw(latent))
 
     def step(self, observation: Tensor, state: Playing) -> tuple[Tensor, Playing]:
         """Return logits (B, A) of one step (B, F) and the next state.
@@ -376,13 +404,13 @@ class CVAEGAN(Generator):
         }
 
     def imagined(self, scenes: Scenes) -> Tensor:
-        """Return latents (B, L) for the GAN: z from the encoder, or without a CVAE the prior."""
+        """Return raw latents (B, L) for the GAN: from the encoder, or without a CVAE the prior."""
         if self._parts == "gan":
             z = torch.randn(len(scenes.events), self.size.latent, device=scenes.events.device)
         else:
             with torch.no_grad():
                 z = self.encode(scenes).sample()
-        return torch.cat([z, scenes.labels], -1)
+        return self.raw(torch.cat([z, scenes.labels], -1))
 
     def figures(self, data: Any) -> dict[str, float]:
         """Return what validation reports; the first stops the training.
@@ -418,10 +446,28 @@ class CVAEGAN(Generator):
 
     @torch.no_grad()
     def finish(self, groups: Groups) -> None:
-        """Keep the mean and the deviation of the critic's scores on the training windows."""
-        scores = torch.cat([
-            self.critic(self.hear(part), part)
+        """Keep how the critic scores the training windows, and where their z lie."""
+        parts = [
+            Scenes(*some)
             for group in groups
-            for part in map(Scenes, *(tensor.split(256) for tensor in group))
-        ])  # fmt: skip
+            for some in zip(*(tensor.split(256) for tensor in group), strict=True)
+        ]
+        scores = torch.cat([self.critic(self.hear(part), part) for part in parts])
         self.scale.copy_(torch.stack([scores.mean(), scores.std().clamp(min=1e-6)]))
+        if self._parts == "gan":
+            return
+        self.centre.zero_()
+        self.spread.fill_(1.0)
+        seen = torch.zeros(self.centre.shape[:2], dtype=torch.bool)
+        for group in groups:
+            style, metre = (int(x.argmax()) for x in group.labels[0].split(seen.shape))
+            mean, log_variance = map(torch.cat, zip(*(
+                self.encode(part) for part in parts if torch.equal(part.labels[0], group.labels[0])
+            ), strict=True))  # fmt: skip
+            self.centre[style, metre] = mean.mean(0)
+            self.spread[style, metre] = (mean.var(0) + log_variance.exp().mean(0)).sqrt()
+            seen[style, metre] = True
+        for style, metre in (~seen).nonzero().tolist():  # a pair that no corpus has: its style's
+            if seen[style].any():
+                self.centre[style, metre] = self.centre[style][seen[style]].mean(0)
+                self.spread[style, metre] = self.spread[style][seen[style]].mean(0)
