@@ -54,6 +54,8 @@ __all__ = ["HISTORY", "MOST_AT_ONCE", "ACMG", "ACMGConfig", "Composed"]
 HISTORY = ("steps", "seconds", "return", "kl", "entropy")
 #: Melodies that are composed in one batch, at most.
 MOST_AT_ONCE = 10_000
+#: Single environments that an agent keeps: one for each key.
+ENVIRONMENTS = 24
 ALGORITHMS = {"ppo": (PPOConfig, ppo.update), "a2c": (A2CConfig, a2c.update)}
 
 
@@ -202,7 +204,7 @@ class ACMG:
         self.learner: Learner | None = None
         self._resume: checkpoints.Checkpoint | None = None
         self._sampler = Sampler(self.model.actor)
-        self._env: tuple[dict[str, Any], MelodyComposeEnv] | None = None
+        self._envs: list[tuple[dict[str, Any], MelodyComposeEnv]] = []
 
     def pretrain(
         self,
@@ -402,11 +404,17 @@ class ACMG:
         return composed(envs.melodies, envs.reward.names, envs.weights, rollout)
 
     def _alone(self, task: dict[str, Any]) -> MelodyComposeEnv:
-        """Return a single environment of this agent's task, with changes; the last is kept."""
-        if self._env is None or self._env[0] != task:
-            whole = {**self.config._task(task["progression"]), **task, "observation": "compact"}
-            self._env = deepcopy(task), MelodyComposeEnv(**whole)
-        return self._env[1]
+        """Return a single environment of this agent's task, with changes; the last ones are kept.
+
+        To make one takes half as long as to play 512 steps in it.
+        """
+        for kept, env in self._envs:
+            if kept == task:
+                return env
+        whole = {**self.config._task(task["progression"]), **task, "observation": "compact"}
+        env = MelodyComposeEnv(**whole)
+        self._envs = [(deepcopy(task), env), *self._envs[: ENVIRONMENTS - 1]]
+        return env
 
     @torch.no_grad()
     def _latents(
