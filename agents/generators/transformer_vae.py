@@ -91,7 +91,7 @@ class Block(nn.Module):
 
     def parts(self) -> BlockWeights:
         """Return the weights, as `sampler` takes them."""
-        one, _, other = cast("tuple[nn.Linear, nn.GELU, nn.Linear]", tuple(self.thinks))
+        one, other = (layer for layer in self.thinks if isinstance(layer, nn.Linear))
         return BlockWeights(
             (self.before, self.between), (self.asks, self.says, one, other), self.bias
         )
