@@ -7,11 +7,9 @@ again by the environment's own text, so that its observations are those of a pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,10 +24,8 @@ __all__ = [
     "excerpt",
     "heard_again",
     "keys_of",
-    "labels_of",
     "perform_in",
     "stage",
-    "thinned",
     "transposed",
 ]
 
@@ -245,17 +241,3 @@ def excerpt(scenes: Scenes, frame: Frame, bars: int, of: int) -> Scenes:
     sounding = frame.part(seen[:, 0], "pitch") + FIRST_NOTE - 1
     events[:, 0] = torch.where(events[:, 0] == HOLD, sounding, events[:, 0])
     return Scenes(seen, events, scenes.labels)
-
-
-def labels_of(
-    count: int, style: int, metre: int, styles: Sequence[str], metres: Sequence[str]
-) -> Tensor:
-    """Return `Scenes.labels` (count, S + M) of one style and metre."""
-    row = torch.zeros(len(styles) + len(metres))
-    row[style] = row[len(styles) + metre] = 1.0
-    return row.expand(count, -1).clone()
-
-
-def thinned(count: int, most: int) -> Tensor:
-    """Return the places of at most so many of a count, evenly spread, int64."""
-    return torch.from_numpy(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))

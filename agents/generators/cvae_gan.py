@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from musicgym.agents.configs import CVAEGANConfig
 from musicgym.agents.decoders import LSTMDecoder
-from musicgym.agents.lessons import Lessons, lessons
-from musicgym.corpus.dataset import Corpus, prepare
+from musicgym.agents.lessons import Lessons
+from musicgym.corpus.dataset import Corpus
 from musicgym.meters import METERS
 from musicgym.task import Task
 from musicgym.theory import MODES
@@ -27,21 +27,17 @@ from .conditions import (
     excerpt,
     heard_again,
     keys_of,
-    labels_of,
     stage,
-    thinned,
     transposed,
 )
 from .critic import MelodyCritic, gradient_penalty
 from .generator import Generator
 from .latent import Posterior
+from .repertoire import labels_of, repertoire
 from .training import Descent, Groups
 
 __all__ = ["CVAEGAN"]
 
-#: Windows of a style and metre that are learned and validated on, at most: of the corpus's own
-#: style, and of another.
-MOST = {"train": (800, 500), "validation": (150, 150), "test": (150, 150)}
 #: The curriculum: up to which share of the training excerpts are which part of the whole.
 COURSE = ((0.1, 4), (0.3, 2))
 #: Weight of the gradient penalty.
@@ -114,31 +110,7 @@ class CVAEGAN(Generator):
                 no window at all.
         """
         styles, metres = self.size.styles, self.size.metres
-        if corpus.name not in styles:
-            raise ValueError(
-                f"style: the corpus is {corpus.name!r}, and this CVAEGAN is made for "
-                f"{', '.join(styles)}; make it with styles=({corpus.name!r},)."
-            )
-        if task.meter not in metres:
-            raise ValueError(
-                f"metre: the task is in {task.meter}, and this CVAEGAN is made for "
-                f"{', '.join(metres)}."
-            )
-        groups = []
-        for place, style in enumerate(styles):
-            source = corpus
-            if style != corpus.name:
-                source = prepare(style, steps_per_beat=task.steps_per_beat)
-            found = [
-                self._group(source, split, task, hop, place, metre, corpus.name)
-                for metre in range(len(metres))
-            ]
-            if not any(found):
-                raise ValueError(
-                    f"style: the corpus {style!r}, split {split!r}, has no window of {task.bars} "
-                    f"bars in {' or '.join(metres)}."
-                )
-            groups += [group for group in found if group]
+        groups = repertoire(corpus, split, task, styles, metres, hop)
         self.usual.copy_(
             labels_of(1, styles.index(corpus.name), metres.index(task.meter), styles, metres)[0]
         )
@@ -148,22 +120,6 @@ class CVAEGAN(Generator):
             self.known.copy_(torch.stack(reached).any(0))
             self.taught.copy_(torch.stack([group.labels.any(0) for group in groups]).any(0))
         return groups
-
-    def _group(
-        self, corpus: Corpus, split: str, task: Task, hop: int, style: int, metre: int, own: str
-    ) -> Scenes | None:
-        meter = self.size.metres[metre]
-        place = Task(
-            "natural", "random", meter, task.bars, task.steps_per_beat, pitch_range=task.pitch_range
-        )
-        try:
-            heard = lessons(corpus, split, place, hop)
-        except ValueError:
-            return None
-        most = MOST[split][style != self.size.styles.index(own)]
-        rows = thinned(len(heard.events), most)
-        labels = labels_of(len(rows), style, metre, self.size.styles, self.size.metres)
-        return Scenes(heard.observation[rows], heard.events[rows], labels)
 
     # Conditions.
 
