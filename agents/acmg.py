@@ -354,7 +354,7 @@ class ACMG:
 
         The key is moved to C major or A minor for the agent and the melody back, so that every key
         is played as well as those two. A melody depends on the seed and its place only, not on how
-        many are composed beside it. (The rounding of a product may change an event in 100,000.)
+        many are composed beside it. (Rounding changes a few events in 100,000.)
 
         Args:
             key: any of the 24 keys.

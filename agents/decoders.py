@@ -29,7 +29,7 @@ class Decoder(Protocol):
 
     @property
     def kind(self) -> int:
-        """Two decoders of one policy and one kind have equal weights."""
+        """Two decoders of one policy and one kind have equal `weights`."""
 
     @property
     def fits(self) -> bool:
@@ -76,7 +76,7 @@ class LSTMDecoder(NamedTuple):
         return self.layers[0].hidden.shape[1] % 4 == 0
 
     def weights(self) -> tuple[Any, ...]:
-        """Return tables, matrices, their scales, and what leads to the logits."""
+        """Return tables, matrices and their scales; a latent may be folded into the head."""
         whole = []
         for place, gates in enumerate(self.layers):
             below = [gates.input] if place and gates.input is not None else []
@@ -84,19 +84,19 @@ class LSTMDecoder(NamedTuple):
         matrices, scales = _short(whole)
         first = self.layers[0]
         before = _arrays(first.starts, first.most, first.table)
-        return before, matrices, scales, *_arrays(self.head, self.skip)
+        return before, matrices, scales, *_arrays(self.skip)
 
     def chooser(self, weights: tuple[Any, ...], steps: int, ringing: int, how: Sampling) -> Choose:
         """Return what hears the observations of an episode; see `Decoder`."""
         from .decoding import decode
 
-        before, matrices, scales, head, skip = weights
+        before, matrices, scales, skip = weights
         gates, logits = torch.stack([layer.bias for layer in self.layers]), self.bias
         if self.given is not None:
             gates[0] += self.given[0][0]
             logits = logits if self.given[1] is None else logits + self.given[1][0]
         h, c = (torch.cat([pair[k].float() for pair in self.state]).numpy() for k in (0, 1))
-        bias, head_bias = _arrays(gates, logits)
+        bias, head, head_bias = _arrays(gates, self.head, logits)
         drawn = (ringing, float(how.temperature), how.top_k, float(how.top_p))
 
         def choose(seen: Numbers, bits: int) -> int:
@@ -195,7 +195,7 @@ def _short(matrices: Sequence[Tensor]) -> tuple[tuple[Numbers, ...], tuple[Numbe
     """Return matrices (N, K) as int16 (K, N) and the scale of each row (K,).
 
     At batch 1 a step takes as long as its weights take to be read; 16 bits of the largest of each
-    row are read in half the time, and change one event in 100,000.
+    row are read in half the time, and change a few events in 100,000.
     """
     turned = [matrix.detach().float().t().contiguous() for matrix in matrices]
     scales = [m.abs().amax(1).clamp(min=1e-30) / 32767 for m in turned]

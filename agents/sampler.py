@@ -38,7 +38,7 @@ class Sampler:
     """Plays a policy, a melody at a time; what is made of its weights is kept until they change.
 
     It plays the melodies of `rollout.play`, up to the rounding of the weights to 16 bits of the
-    largest of their column: about one event in 100,000 is another.
+    largest of their column: some events in 100,000 are others.
     """
 
     def __init__(self, policy: Policy, compiled: bool | None = None) -> None:

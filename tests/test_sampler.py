@@ -44,9 +44,10 @@ def agent(actor, scale=2.0):
         bars=2, steps_per_beat=1, pretraining=None, model=ActorCriticConfig(actor, 16),
         progressions=("random",),
     ))  # fmt: skip
+    torch.manual_seed(0)
     with torch.no_grad():
         for parameter in made.model.actor.parameters():
-            parameter.mul_(scale)
+            parameter.mul_(scale).add_(0.1 * torch.randn_like(parameter))  # none is left at 0
     return made
 
 
