@@ -178,6 +178,17 @@ def test_the_decoder_of_one_key_is_the_step(scenes: Scenes) -> None:
             torch.testing.assert_close(found, logits, atol=1e-5, rtol=1e-5)
 
 
+def test_the_layer_is_one_on_every_device(scenes: Scenes) -> None:
+    """The compiled loop of a CPU gives what torch's own layer gives elsewhere."""
+    made, few = model(), some(scenes, 5)
+    layer, seen = made.decoder.layer, few.observation.transpose(0, 1).contiguous()
+    given = torch.randn(5, 4 + few.labels.shape[1])
+    with torch.no_grad():
+        one = layer(seen, given, 0.0, torch.float32)
+        other = layer.plain(seen, given, 0.0, torch.float32)
+    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
 def test_logits_do_not_see_what_comes(scenes: Scenes) -> None:
     """Another observation at step 9 leaves the logits before it."""
     made, few = model(), some(scenes, 2)

@@ -77,6 +77,10 @@ class Layer(nn.Module):
         """Return outputs (T, B, H) of observations (T, B, F) under conditions (B, K)."""
         if seen.device.type == "cpu":
             return recurrence(self.gates(drop), seen, None, kind, self.condition(given))
+        return self.plain(seen, given, drop, kind)
+
+    def plain(self, seen: Tensor, given: Tensor, drop: float, kind: torch.dtype) -> Tensor:
+        """Return the same by torch's own layers: cuDNN's on a GPU. What is dropped is the input."""
         below = given.expand(len(seen), -1, -1)
         with torch.autocast(seen.device.type, kind, enabled=kind != torch.float32):
             x = nn.functional.dropout(self.embedding(seen), drop)
