@@ -107,6 +107,7 @@ def found() -> dict[str, Any]:
         "roll_error": {s: {"own": 0.01, "other": 0.02} for s in STYLES},
         "conditions": {"chords": conditions, "withheld": conditions},
         "curve": {"validation_kl": [0.2, 0.1]},
+        "critic": {s: {"human": 0.5, "own": -0.5} for s in STYLES},
     }
     other = {**copy.deepcopy(row), "frechet": {**both, "overall": 5.0}}
     gan = {**row, "roll_error": {}, "nll": {s: {"prior": 2.5} for s in STYLES}}
@@ -137,6 +138,7 @@ def test_the_section_shows_means_deviations_and_the_gap_to_the_human_row(tmp_pat
     assert (
         "CVAE-GAN: metre; style; metre, chords withheld; style, chords withheld. Not: key;" in page
     )
+    assert "CVAE-GAN: chorales 0.50 ± 0.00 and -0.50 ± 0.00, folk" in page
     assert "chorales: 0.900" in page
     assert "500.00 thousandths" in page
     assert "FADs of 1.8, 1.9, 2.0 and 1.7" in page

@@ -329,11 +329,30 @@ def section(found: dict[str, Any], folder: Path) -> list[str]:
         "",
         f"Two human melodies of a style differ by {other:.2f} thousandths.",
         "",
+        *_critics(found),
+        "",
         *_obedience(found),
         "",
         f"![Losses over the training](generators/{PICTURE})",
     ]
     return lines
+
+
+def _critics(found: dict[str, Any]) -> list[str]:
+    """Return the line on what the critics say."""
+    told = []
+    for part in ("gan", "both"):
+        each = [row["critic"] for row in found["models"][part]]
+        cells = [
+            f"{style} {_spread([row[style]['human'] for row in each], 2)} and "
+            f"{_spread([row[style]['own'] for row in each], 2)}"
+            for style in STYLES
+        ]
+        told.append(f"{PARTS[part]}: {', '.join(cells)}")
+    return [
+        "The critic's mean score of the test melodies and of the model's own (0 is the mean of the "
+        f"training melodies, 1 their standard deviation): {'; '.join(told)}."
+    ]
 
 
 def _obedience(found: dict[str, Any]) -> list[str]:
