@@ -300,17 +300,20 @@ class HierarchicalTraining(GeneratorTraining):
     """How a hierarchical RNN-VAE is pretrained.
 
     Attributes:
+        reading: share of the epochs before the next two begin.
         emotion: weight of the emotion loss; at 0 it is off.
         adversarial: weight of the adversarial loss; at 0 it is off.
     """
 
-    epochs: int = 16
-    emotion: float = 0.4
+    epochs: int = 22
+    reading: float = 0.5
+    emotion: float = 0.5
     adversarial: float = 0.02
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
+        _check(self, "from 0 to 1", lambda value: 0 <= value <= 1, "reading")
         _check(self, "0 or more", _not_negative, "emotion", "adversarial")
 
 

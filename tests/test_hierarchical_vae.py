@@ -234,6 +234,17 @@ def test_a_loss_of_weight_0_is_off() -> None:
     assert "emotion" not in made.losses(heard, 1.0, HierarchicalTraining(emotion=0.0))
 
 
+def test_reading_comes_first_and_the_emotion_counts_in_what_stops_the_training() -> None:
+    made, heard = model(), batch()
+    training = HierarchicalTraining(reading=0.5, emotion=2.0)
+    assert "emotion" not in made.losses(heard, 0.49, training)
+    assert "emotion" in made.losses(heard, 0.5, training)
+    told = made.figures(heard)
+    assert next(iter(told)) == "loss"
+    assert told["loss"] == pytest.approx(told["bound"] + 2 * told["emotion"])
+    assert told["bound"] == pytest.approx(told["reconstruction"] + told["kl"], rel=1e-5)
+
+
 def test_without_a_task_no_melody_is_played() -> None:
     made = HierarchicalVAE(layout(TASK), TASK.n_events, HierarchicalVAEConfig(hidden=16))
     with pytest.raises(ValueError, match="no task to play"):
