@@ -271,6 +271,38 @@ class Pretraining(Training, Generic[Size, Way]):
 
 
 @dataclass(frozen=True)
+class PretrainStyle:
+    """Fit the network of the `style` reward on the chorales and the folk tunes.
+
+    Attributes:
+        meter: 2/4, 3/4, 4/4 or 6/8.
+        steps_per_beat: grid slots a beat: 1, 2 or 4.
+        bars: bars of a melody.
+        out: where to write it; the library by default.
+    """
+
+    meter: str = "4/4"
+    steps_per_beat: int = 2
+    bars: int = 8
+    out: Path | None = None
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.benchmarks.style import scorer
+        from musicgym.task import Task
+
+        task = Task(
+            key="natural", progression="random", meter=self.meter,
+            steps_per_beat=self.steps_per_beat, bars=self.bars,
+        )  # fmt: skip
+        model, path = scorer(task)
+        if self.out:
+            model.save(self.out)
+        print(f"styles: {', '.join(model.classes)}")
+        print(self.out or path)
+
+
+@dataclass(frozen=True)
 class Pretrain:
     """Pretrain a model on a corpus: Melody_LSTM by default, or a generator."""
 
@@ -294,6 +326,10 @@ class Pretrain:
         | Annotated[
             Pretraining[HierarchicalVAEConfig, HierarchicalTraining],
             conf.subcommand("hierarchical_vae", description="Two levels, attention, emotions."),
+        ]
+        | Annotated[
+            PretrainStyle,
+            conf.subcommand("style", description="The classifier of the style reward."),
         ]
     )
 
@@ -900,7 +936,7 @@ def _let_the_first_end() -> None:
 def _read(arguments: Sequence[str] | None) -> Command:
     """Return the command that the arguments say; `pretrain` alone is of Melody_LSTM."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments[:1] == ["pretrain"] and not {*arguments[1:2], "-h"} & {*MODELS, "--help"}:
+    if arguments[:1] == ["pretrain"] and not {*arguments[1:2], "-h"} & {*MODELS, "style", "--help"}:
         arguments.insert(1, "melody_lstm")
     command: Command = tyro.cli(
         Command,

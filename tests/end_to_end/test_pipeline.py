@@ -242,3 +242,19 @@ def test_a_full_disk_says_so_and_leaves_no_half_file(agent, tmp_path, monkeypatc
     assert run("compose", "--agent", str(agent), "--out", str(tmp_path)) == 1
     assert "disk is full" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["style", "--meter", "5/4"], "'5/4' is not one of 2/4, 3/4, 4/4, 6/8"),
+        (["lstm_vae", "--start-from", "none.safetensors"], "start-from: add --out"),
+        (["lstm_vae", "--start-from", "none", "--out", "x"], "there is no file none"),
+        (["hierarchical_vae", "--corpus", "nowhere"], "'nowhere' is not one of chorales, folk"),
+        (["transformer_vae", "--model.heads", "3"], "256 is not a multiple of heads, 3"),
+    ],
+)
+def test_a_mistake_in_pretraining_ends_with_code_2_and_a_sentence(capsys, arguments, says):
+    assert run("pretrain", *arguments) == 2
+    said = capsys.readouterr().err
+    assert says in " ".join(said.split()) and "Traceback" not in said
