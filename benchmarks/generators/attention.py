@@ -31,7 +31,7 @@ __all__ = ["measure", "saliency", "section"]
 
 Floats = npt.NDArray[np.float64]
 #: Held-out melodies that the means are taken over, and the emotion of the generated ones.
-MELODIES, EMOTION = 32, "neutral"
+MELODIES, EMOTION = 14, "neutral"
 #: Steps back that the table speaks of.
 LAGS = (0, 1, 2, 3, 4, 6, 8, 16, 24, 32)
 PICTURES = {"attention": "attention.png", "saliency": "saliency.png"}
