@@ -268,11 +268,12 @@ def _turned(pieces: Pieces) -> Pieces:
 def section(found: dict[str, Any], folder: Path) -> list[str]:
     """Return the section of the page, from what `measure` found; the picture goes to the folder."""
     write_whole(folder / PICTURE, curves(found["models"], PARTS))
-    count, seeds = found["melodies"], len(found["seeds"])
+    count = found["melodies"]
+    seeds = ", ".join(f"{title} {len(found['models'][part])}" for part, title in PARTS.items())
     lines = [
         "One model of two styles (chorales, folk tunes), three metres and all keys, its CVAE and "
-        f"its GAN trained in turn, and each alone; {seeds} seed{'s' * (seeds > 1)}, mean ± one "
-        "standard deviation. "
+        f"its GAN trained in turn, and each alone (seeds: {seeds}); mean ± one standard deviation "
+        "of the seeds. "
         f"{count['chorales']} held-out melodies of either style in 4/4, and as many composed over "
         "their chords. The Fréchet distance is of 42 symbolic features, standardised by the "
         "training melodies of both styles; the human row is of as many training melodies, other "
