@@ -37,9 +37,9 @@ FIGURES = (
 #: Learned terms beside the balanced rules: name of the run -> (the term, its settings, the model
 #: whose checkpoint is its scorer).
 LEARNED_REWARDS: dict[str, tuple[str, dict[str, Any], str]] = {
-    "critic": ("critic", {"weight": 5.0}, "cvae_gan"),
-    "emotion: sad": ("emotion", {"weight": 5.0, "target": "sad"}, "hierarchical_vae"),
-    "emotion: cheerful": ("emotion", {"weight": 5.0, "target": "cheerful"}, "hierarchical_vae"),
+    "critic": ("critic", {"weight": 20.0}, "cvae_gan"),
+    "emotion: sad": ("emotion", {"weight": 20.0, "target": "sad"}, "hierarchical_vae"),
+    "emotion: cheerful": ("emotion", {"weight": 20.0, "target": "cheerful"}, "hierarchical_vae"),
 }
 
 
