@@ -67,6 +67,7 @@ def measure(count: int = 300) -> dict[str, Any]:
         "kl_target": FINE_TUNING.kl.target,
         "human": _figures(human),
         "systems": systems,
+        "weights": {name: settings["weight"] for name, (_, settings, _) in LEARNED_REWARDS.items()},
         "learned": _learned(graded),
     }
 
@@ -175,7 +176,7 @@ def section(found: dict[str, Any], folder: Path) -> list[str]:
         "",
         "Learned rewards. Melody_LSTM learns by PPO under the balanced rules, and with one learned "
         "term beside them (weights "
-        + ", ".join(f"{name}: {s['weight']:g}" for name, (_, s, _) in LEARNED_REWARDS.items())
+        + ", ".join(f"{name}: {weight:g}" for name, weight in found["weights"].items())
         + "). `return` is of the rules alone; `heard` is what a learned term pays a melody; "
         "`feels` is the share of melodies nearest to that emotion, the mode left out.",
         "",
