@@ -251,7 +251,8 @@ def test_a_fine_tuned_row_says_how_much_of_the_gap_it_closes(tmp_path) -> None:
     rows = {"before": figures, "after": {**figures, "return": 13.5}, "search": figures}
     found = {
         "count": 12, "optimum": 20.0, "steps": 64, "kl_target": 0.14, "human": figures,
-        "systems": {"lstm_vae": rows}, "weights": {"critic": 5.0}, "learned": {"human": figures, "rules alone": figures},
+        "systems": {"lstm_vae": rows}, "weights": {"critic": 5.0},
+        "learned": {"human": figures, "rules alone": figures},
     }  # fmt: skip
     text = "\n".join(finetuning.section(found, tmp_path))
     assert "| lstm_vae | 10.00 | 13.50 | 35% | 0.120 | 10.00 | 0% |" in text
