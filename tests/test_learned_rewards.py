@@ -640,7 +640,6 @@ def test_targets_of_a_model_that_has_met_no_corpus_are_refused(tmp_path: Path) -
         ("prior_log_likelihood", {"attributes": {"emotion": "sad"}}, "MelodyLSTM, which has none"),
         ("style", {"scorer": object()}, "style goes with the path of a file; .* a object"),
     ],
-    ids=str,
 )
 def test_a_wrong_parameter_is_named(
     files: Path, name: str, changes: dict[str, Any], words: str
