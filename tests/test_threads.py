@@ -60,13 +60,18 @@ def test_an_interrupt_waits_for_all_pieces_and_the_threads_go_on(
         time.sleep(0.4 if first else seconds)
         ended.append(last)
 
+    # A run in the background of a shell ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     this = threading.get_ident()
     alarm = threading.Timer(0.1, signal.pthread_kill, [this, signal.SIGINT])
     alarm.start()
-    with pytest.raises(KeyboardInterrupt):
-        threads.in_pieces(run, size)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            threads.in_pieces(run, size)
+        alarm.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended[-1] == size
-    alarm.join()
     pieces: list[int] = []
     threads.in_pieces(lambda first, last: pieces.append(last), size)
     assert len(pieces) == 2

@@ -190,6 +190,6 @@ def section(found: dict[str, Any], folder: Path) -> list[str]:
     for figure in figures:
         values = [row.get(figure) for row in learned.values()]
         if any(value is not None for value in values):
-            cells = ["-" if value is None else f"{value:.3g}" for value in values]
+            cells = ["-" if value is None else f"{value:.3f}" for value in values]
             lines.append(f"| {figure.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return lines
