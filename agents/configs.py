@@ -337,7 +337,7 @@ class CVAEGANTraining(GeneratorTraining):
         rows: melodies a step of the GAN.
     """
 
-    epochs: int = 8
+    epochs: int = 24
     learning_rate: float = 3e-3
     free_bits: float = 0.2
     withheld: float = 0.2
