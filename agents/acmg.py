@@ -134,6 +134,12 @@ class ACMGConfig:
             },
         )
 
+    @staticmethod
+    def of(model: str) -> ACMGConfig:
+        """Return the agent of a model's name, at its default size and pretraining."""
+        size, training = MODELS[model]
+        return ACMGConfig(model=ActorCriticConfig(size()), pretraining=training())
+
     def to_json(self) -> str:
         """Return the configuration as JSON text, read back by `from_json`."""
         data = {**asdict(self), "algorithm": self.algorithm}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "DEFAULT_LEARNING",
+    "GENERATORS",
     "MODELS",
     "A2CConfig",
     "ActorConfig",
@@ -487,6 +488,9 @@ MODELS: dict[str, tuple[type[ActorConfig], type[PretrainConfig]]] = {
     "cvae_gan": (CVAEGANConfig, CVAEGANTraining),
     "hierarchical_vae": (HierarchicalVAEConfig, HierarchicalTraining),
 }
+
+#: Those with a latent vector.
+GENERATORS = tuple(name for name in MODELS if name != "melody_lstm")
 
 
 def model_name(config: ActorConfig) -> str:

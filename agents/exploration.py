@@ -21,7 +21,7 @@ from musicgym.task import Task, chord_masks
 from musicgym.theory import MODES, Chord, Key, pitch_name
 
 from .acmg import ACMG
-from .configs import MODELS, Sampling, model_name
+from .configs import GENERATORS, Sampling, model_name
 from .generators.generator import Generator
 from .generators.latent import between
 from .lessons import Lessons, nll, perform
@@ -216,7 +216,7 @@ def _generator(agent: ACMG) -> Generator:
     """Return the actor of an agent that has a latent vector."""
     actor = agent.model.actor
     if not isinstance(actor, Generator):
-        others = ", ".join(name for name in MODELS if name != "melody_lstm")
+        others = ", ".join(GENERATORS)
         name = model_name(agent.config.model.actor)
         raise ValueError(f"agent: a {name} has no latent vector; those that have: {others}.")
     return actor

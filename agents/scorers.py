@@ -18,7 +18,7 @@ from musicgym.theory import closest
 
 from .acmg import ACMG
 from .actor_critic import Actor
-from .configs import MODELS, model_name
+from .configs import GENERATORS, model_name
 from .frozen import Frozen, as_given, device_of, shift_of
 from .generators.generator import Generator
 from .lessons import Lessons, nll
@@ -171,8 +171,7 @@ def _policy(path: Path, attributes: Mapping[str, str] | None = None) -> PolicySc
 
 
 def _bound(path: Path) -> BoundScorer:
-    generators = [name for name in MODELS if name != "melody_lstm"]
-    return BoundScorer(*_with(path, "encode", f"a latent vector: one of {', '.join(generators)}"))
+    return BoundScorer(*_with(path, "encode", f"a latent vector: one of {', '.join(GENERATORS)}"))
 
 
 def _critic(path: Path) -> CriticScorer:

@@ -24,6 +24,7 @@ from musicgym.agents.actor_critic import Actor
 from musicgym.agents.best_of_n import BestOfN, kl_bound
 from musicgym.agents.configs import (
     DEFAULT_LEARNING,
+    GENERATORS,
     MODELS,
     A2CConfig,
     ActorCriticConfig,
@@ -59,8 +60,7 @@ LEARNED = {
     "acmg_a2c": A2CConfig(total_steps=3_000_000, kl=KLConfig(0.5, 0.14)),
     "acmg_ppo_free": PPOConfig(total_steps=1_000_000),
 }
-#: The generators as they come from the corpus, and how PPO goes on with them.
-GENERATORS = tuple(name for name in MODELS if name != "melody_lstm")
+#: How PPO goes on with the generators as they come from the corpus.
 FINE_TUNING = replace(DEFAULT_LEARNING, total_steps=1_000_000)
 FINE_TUNED = {f"{name}_ppo": name for name in GENERATORS}
 #: Episodes of an iteration, where they are not those of the default agent.

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from musicgym.agents.acmg import ACMGConfig
 from musicgym.agents.best_of_n import kl_bound
-from musicgym.agents.configs import MODELS, ActorCriticConfig
 from musicgym.agents.library import prior_path
 from musicgym.agents.reporting import stages
 from musicgym.agents.rollout import play
@@ -129,9 +128,7 @@ def _heard(
 
 def scorer_path(model: str, fingerprint: str) -> Path:
     """Return where a pretrained generator of the default size is kept."""
-    size, training = MODELS[model]
-    config = ACMGConfig(model=ActorCriticConfig(size()), pretraining=training())
-    return prior_path(config, fingerprint)
+    return prior_path(ACMGConfig.of(model), fingerprint)
 
 
 def _figures(record: Record) -> dict[str, float]:

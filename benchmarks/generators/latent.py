@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from musicgym.agents.acmg import ACMG, ACMGConfig
-from musicgym.agents.configs import MODELS, ActorCriticConfig, Sampling
+from musicgym.agents.configs import Sampling
 from musicgym.agents.generators.generator import Generator
 from musicgym.agents.generators.latent import active_units, between, importance_weighted
 from musicgym.agents.generators.training import Curve
@@ -44,9 +44,7 @@ SHARES = tuple(i / 8 for i in range(9))
 
 def trained(name: str, corpus: Corpus) -> ACMG:
     """Return the agent of a model's defaults, pretrained if it is not yet."""
-    size, training = MODELS[name]
-    config = ACMGConfig(model=ActorCriticConfig(size()), pretraining=training())
-    return with_prior(config, corpus, stages())
+    return with_prior(ACMGConfig.of(name), corpus, stages())
 
 
 def measure(pairs: int = 100, seeds: int = 8) -> dict[str, Any]:
