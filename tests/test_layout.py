@@ -52,7 +52,7 @@ def read_imports(
 
 def may_import(name: str, other: str, at_load: bool) -> bool:
     """Say whether a module may import another one of ours."""
-    if name == COMMANDS:
+    if name.startswith(COMMANDS):
         return not at_load or other == SETTINGS or floor_of(other) == "musicgym"
     return FLOORS.index(floor_of(other)) <= FLOORS.index(floor_of(name))
 
