@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -237,7 +237,7 @@ class Evaluation:
         tunes, made = self.human.read(pieces).tunes, self._made(started)  # judges are fitted once
         found |= self.judges.figures(pieces, facts)
         record = Record(
-            asdict(self.task), name, seed, len(events), {**found, **(more or {})}, facts, made,
+            self.task.spec, name, seed, len(events), {**found, **(more or {})}, facts, made,
             np.round(raw @ self.task.reward.weights, 6).tolist(), tunes.tolist(),
         )  # fmt: skip
         if folder:
@@ -280,7 +280,7 @@ class Evaluation:
     ) -> Record | None:
         if folder is None:
             return None
-        path = folder / file_name(asdict(self.task), name, seed, count or self.count, content)
+        path = folder / file_name(self.task.spec, name, seed, count or self.count, content)
         return Record.read(path) if path.exists() else None
 
 

@@ -1,4 +1,7 @@
-"""Records: what one evaluation found, one JSON file each, written whole and never overwritten."""
+"""Records: what one evaluation found, one JSON file each, written whole and never overwritten.
+
+The first line of a file holds the SHA-256 of all the others, so that an edited record is noticed.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,15 @@ from musicgym.files import write_whole
 
 from .metrics.metric import Measured
 
-__all__ = ["HUMAN", "Record", "read_records"]
+__all__ = ["HUMAN", "Record", "read_records", "read_suite"]
 
 #: The name of the human row.
 HUMAN = "corpus"
-FORMAT = 1
+FORMAT = 2
+#: What differs from one run of the same to the next.
+TIMINGS = ("seconds", "training_seconds", "seconds_to_90_percent")
+#: What a file begins with, before the digest.
+DIGEST = '{"sha256": "'
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,10 @@ class Record:
         returns: of each melody, so that entries over the same episodes can be paired.
         tunes: the tune whose chords each melody was played over, as a number.
         melodies: the name of the file beside it with the melodies, a NumPy archive.
+        suite: the suite that it is a run of, if it is.
+        task_name: the task's name in the suite.
+        curve: rows [environment steps, return, KL in nats a step] of the training.
+        error: why the entry failed; such a record has no figures.
     """
 
     task: Mapping[str, Any]
@@ -48,6 +59,10 @@ class Record:
     returns: Sequence[float] = ()
     tunes: Sequence[int] = ()
     melodies: str = ""
+    suite: str = ""
+    task_name: str = ""
+    curve: Sequence[Sequence[float | None]] = ()
+    error: str = ""
 
     @property
     def file(self) -> str:
@@ -68,32 +83,66 @@ class Record:
             write_whole(path, self.json().encode())
         return path
 
+    def without_timings(self) -> Record:
+        """Return the record as any other run of the same would leave it."""
+        facts, made = (
+            {name: value for name, value in part.items() if name not in TIMINGS}
+            for part in (self.facts, self.made)
+        )
+        return replace(self, facts=facts, made=made)
+
     def json(self) -> str:
         """Return the record as JSON text, a line a figure: [value, defined, total]."""
-        fields = {"format": FORMAT, **asdict(self)}
+        fields = {"format": FORMAT, **vars(self)}
         figures = {n: [m.value, m.defined, m.total] for n, m in self.figures.items()}
         lines = [f'"{n}": {json.dumps(_plain(v))}' for n, v in fields.items() if n != "figures"]
         each = ",\n  ".join(f'"{n}": {json.dumps(_plain(v))}' for n, v in figures.items())
-        return "{\n" + ",\n".join([*lines, '"figures": {\n  ' + each + "\n}"]) + "\n}\n"
+        body = ",\n".join([*lines, '"figures": {\n  ' + each + "\n}"]) + "\n}\n"
+        return f'{DIGEST}{_digest(body)}",\n{body}'
 
     @staticmethod
     def read(path: Path) -> Record:
         """Read what `write` wrote.
 
         Raises:
-            ValueError: the file is not a record of this format.
+            ValueError: the file is not a record of this format, was edited, lacks a field, or has
+                a figure that is no number; the message says which.
         """
         try:
-            data = json.loads(path.read_text())
-            if data.pop("format") != FORMAT:
-                raise ValueError("it has another format")
-            figures = {name: _measured(*given) for name, given in data.pop("figures").items()}
-            for name, kind in (("task", dict), ("entry", str), ("seed", int), ("facts", dict)):
-                if not isinstance(data[name], kind):
-                    raise ValueError(f"{name} is {data[name]!r}")
-            return Record(**data, figures=figures)
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            return _parsed(path.read_text())
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"record: {path} is not one of ours ({error}).") from error
+
+
+def _parsed(text: str) -> Record:
+    first, _, body = text.partition("\n")
+    data = json.loads(text, parse_constant=_refuse)
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ValueError(f"its format is not {FORMAT}")
+    if first != f'{DIGEST}{_digest(body)}",':
+        raise ValueError("it was edited: its digest is of another text")
+    del data["sha256"], data["format"]
+    if wrong := sorted({*KINDS} ^ {*data}):
+        raise ValueError(f"its fields are not ours: {', '.join(wrong)}")
+    for name, kind in KINDS.items():
+        if not isinstance(data[name], kind):
+            raise ValueError(f"{name} is {data[name]!r}")
+    figures = {name: _measured(name, *given) for name, given in data.pop("figures").items()}
+    if not all(isinstance(value, float | int) for value in data["returns"]):
+        raise ValueError("a return is no number")
+    if len(data["returns"]) != len(data["tunes"]):
+        raise ValueError("returns and tunes are not of the same melodies")
+    if bool(figures) == bool(data["error"]):
+        raise ValueError("it has neither figures nor an error, or both")
+    return Record(**data, figures=figures)
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def file_name(
@@ -103,6 +152,47 @@ def file_name(
     fixed = json.dumps([task, entry, seed, count, content], sort_keys=True)
     digest = hashlib.sha256(fixed.encode()).hexdigest()[:8]
     return f"{entry.replace(':', '.')}-{seed}-{digest}.json"
+
+
+def read_suite(folder: Path) -> list[Record]:
+    """Return the records of a leaderboard's folder, a folder a task, by task, entry and seed.
+
+    Raises:
+        ValueError: there is none; or one was edited, lacks a field, has a figure that is no
+            number, lies under another name, is there twice, or its task is not what its suite
+            says. The message names the file and the reason.
+    """
+    from .suites import SUITES
+
+    specs = {s.name: {t.name: t.task.spec for t in s.tasks} for s in SUITES.values()}
+    found: dict[tuple[str, str, int], Path] = {}
+    records = []
+    for path in sorted(folder.glob("*/*.json")):
+        record = Record.read(path)
+        if record.suite not in specs:
+            raise ValueError(f"record: {path} is of no suite that there is ({record.suite!r}).")
+        if record.task != specs[record.suite].get(record.task_name):
+            raise ValueError(
+                f"record: {path} has another task than {record.task_name!r} of suite "
+                f"{record.suite} is."
+            )
+        if path.name != record.file:
+            raise ValueError(f"record: {path} should be called {record.file}.")
+        place = (record.task_name, record.entry, record.seed)
+        if place in found:
+            raise ValueError(
+                f"records: {found[place]} and {path} are both of {record.entry}, seed "
+                f"{record.seed}; keep one of them."
+            )
+        if records and record.suite != records[0].suite:
+            raise ValueError(f"records: {folder} has records of several suites.")
+        found[place] = path
+        records.append(record)
+    if not records:
+        raise ValueError(
+            f"records: {folder} has none; write some with `musicgym leaderboard run --out {folder}`"
+        )
+    return records
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -146,5 +236,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _measured(value: float | None, defined: int, total: int) -> Measured:
+def _measured(name: str, value: float | None, defined: int, total: int) -> Measured:
+    if (value is None) != (defined == 0):
+        raise ValueError(f"{name} is {value}, defined on {defined} melodies")
     return Measured(math.nan if value is None else float(value), int(defined), int(total))
+
+
+#: The fields of a file and their kinds.
+KINDS: dict[str, Any] = {
+    "task": dict, "entry": str, "seed": int, "count": int, "figures": dict, "facts": dict,
+    "made": dict, "returns": list, "tunes": list, "melodies": str, "suite": str, "task_name": str,
+    "curve": list, "error": str,
+}  # fmt: skip

@@ -23,14 +23,16 @@ __all__ = ["BenchmarkTask", "as_melodies", "corpus_windows", "read_task"]
 
 #: What is never learned from.
 HELD_OUT = ("test", "validation")
+#: Fields from this one on came after the first records; their usual values are not written.
+LATER = 7
 
 
 @dataclass(frozen=True)
 class BenchmarkTask:
     """A task of the benchmark; its JSON is its identity.
 
-    Melodies are in C major and A minor, to which the corpora are transposed, over held-out
-    progressions of a corpus, a chord a beat.
+    Melodies are in C major and A minor, to which the corpora are transposed, over progressions
+    that are not learned on: by default the held-out ones of a corpus, a chord a beat.
 
     Attributes:
         rewards: a preset's name or a dict of terms.
@@ -40,6 +42,12 @@ class BenchmarkTask:
         steps_per_beat: grid slots a beat: 1, 2 or 4.
         bars: bars of a melody.
         pitch_range: lowest and highest pitch.
+        key: ``"natural"`` is C major and A minor; or one of the two.
+        progression: what is played over; the held-out split of the corpus by default.
+        practice: what may be learned on; the corpus's training split and common ones by default.
+        chords_per_bar: chords a bar; one, or one a beat with a corpus, by default.
+        reward_timing: when the reward is paid: ``"dense"``, ``"bar"`` or ``"end"``.
+        opening_bars: bars of the human melody that are given and gone on from.
 
     >>> BenchmarkTask("acmg").digest
     '5918d765'
@@ -52,6 +60,12 @@ class BenchmarkTask:
     steps_per_beat: int = 2
     bars: int = 8
     pitch_range: tuple[str | int, str | int] = ("C3", "B5")
+    key: str = "natural"
+    progression: str = ""
+    practice: tuple[str, ...] = ()
+    chords_per_bar: int | None = None
+    reward_timing: str = "dense"
+    opening_bars: int = 0
 
     def __post_init__(self) -> None:
         """Check what can be checked without the corpus."""
@@ -60,13 +74,25 @@ class BenchmarkTask:
         if not isinstance(self.corpus, str):
             raise ValueError(f"corpus: {self.corpus!r} is not a corpus's name.")
         object.__setattr__(self, "pitch_range", self.plain("random").pitch_range)
+        object.__setattr__(self, "practice", tuple(self.practice))
         task = self.plain("random")
         self.reward.meet(task, constants(task, self.reward.readings))
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """The task as a plain dict; what came later is left out where it is as usual."""
+        later = {f.name: f.default for f in fields(self)[LATER:]}
+        return {n: v for n, v in asdict(self).items() if n not in later or v != later[n]}
 
     @property
     def json(self) -> str:
         """The task as JSON text, with sorted names."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(self.spec, sort_keys=True)
+
+    @property
+    def learned_on(self) -> tuple[str, ...]:
+        """The progressions that may be learned on."""
+        return self.practice or (f"corpus:{self.corpus}/train", "random")
 
     @property
     def digest(self) -> str:
@@ -90,8 +116,8 @@ class BenchmarkTask:
 
     def _arguments(self, progression: str | None) -> dict[str, Any]:
         return {
-            "key": "natural",
-            "progression": progression or f"corpus:{self.corpus}/{self.split}",
+            "key": self.key,
+            "progression": progression or self.progression or f"corpus:{self.corpus}/{self.split}",
             "meter": self.meter,
             "steps_per_beat": self.steps_per_beat,
             "bars": self.bars,

@@ -81,6 +81,17 @@ def _quit(message: str, code: int) -> None:
     raise SystemExit(code)
 
 
+def _leave() -> None:
+    """End a process of many that is done, at once.
+
+    Threads of torch.distributed abort now and then when Python is taken down around them, and
+    torchrun would take that for the failure of a run whose files are written.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
 def _let_the_first_end() -> None:
     """Wait for the leading process: torchrun ends all others as soon as one has ended."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -118,3 +129,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if place().size > 1 and not isinstance(command, Train):
             raise ValueError("torchrun: it is for the command train only.")
         command.run()
+    if place().size > 1:
+        _leave()
