@@ -156,7 +156,7 @@ class MelodyLSTM(Pupil):
             "accuracy": float((best == data.events).float().mean()),
         }
 
-    def finish(self, groups: Groups) -> None:
+    def fill_gaps(self, groups: Groups) -> None:
         """Give the values that training never showed a typical vector."""
         self.embedding.fill_unseen(groups[0].observation)
 

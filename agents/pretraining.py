@@ -71,13 +71,13 @@ def pretrain(
     """
     torch.manual_seed(config.seed)
     model = make_actor(layout(task), task.n_events, size)
+    if start is not None:
+        model.load_state_dict(start)  # first: what `lessons` notes of a corpus is to be of this one
     data = {}
     for split, hop in (("train", config.hop), ("validation", 1), ("test", 1)):
         groups = model.lessons(corpus, split, task, hop)
         data[split] = [type(g)(*(part.to(device) for part in g)) for g in groups]
     model = model.to(device)
-    if start is not None:
-        model.load_state_dict(start)
     about = {
         "model": model_name(size), "size": asdict(size), "training": asdict(config),
         "corpus": corpus.fingerprint, "bars": task.bars, "meter": task.meter,
@@ -86,8 +86,9 @@ def pretrain(
     curve = train(
         model, data["train"], data["validation"], config, report, checkpoint, json.dumps(about)
     )
-    if start is None:
-        model.finish(data["train"])
+    if start is None:  # weights to start from may have learned what this corpus never shows
+        model.fill_gaps(data["train"])
+    model.finish(data["train"])
     figures: dict[str, float] = {}
     for split in ("validation", "test"):
         found = measure(model, data[split], config.seed)

@@ -24,6 +24,7 @@ from musicgym.agents.generators.critic import gradient_penalty
 from musicgym.agents.generators.cvae_gan import CVAEGAN
 from musicgym.agents.generators.training import train
 from musicgym.agents.lessons import nll
+from musicgym.agents.pretraining import pretrain
 from musicgym.agents.recurrence import plain_bag
 from musicgym.events import HOLD, REST
 from musicgym.observation import layout
@@ -406,3 +407,25 @@ def test_the_loss_falls_and_the_critic_tells_walks_from_noise(scenes: Scenes) ->
     noise = torch.randint(2, TASK.n_events, few.events.shape, generator=generator)
     with torch.no_grad():
         assert float(made.score(few._replace(events=noise)).mean()) < -0.5
+
+
+def test_begun_from_another_corpus_it_knows_its_own() -> None:
+    """Style, keys, the critic's scale and the place of z are of the new corpus, not the old."""
+    training = CVAEGANTraining(epochs=1, batch=64, every=2, critic_steps=1, rows=8)
+    size = CVAEGANConfig(**{**SMALL, "styles": ("walks",)})
+    old, new = small.corpus(6, bars=6), small.corpus(9, bars=6)
+    first = pretrain(old, TASK, size, training).model
+    assert isinstance(first, CVAEGAN)
+    strange = dict(first.state_dict())
+    for name in ("known", "taught", "usual", "scale", "centre", "spread"):
+        strange[name] = torch.zeros_like(strange[name]) + (name == "spread")  # of no corpus at all
+    second = pretrain(new, TASK, size, training, start=strange).model
+    assert isinstance(second, CVAEGAN)
+    assert second.known.any() and second.usual.tolist() == [1, 1, 0]
+    assert second.taught.tolist() == [True, True, False]
+    [own] = second.lessons(new, "train", TASK)
+    with torch.no_grad():
+        scores, posterior = second.score(own), second.encode(own)
+    assert float(scores.mean()) == pytest.approx(0, abs=1e-4)
+    assert float(scores.std()) == pytest.approx(1, abs=1e-4)
+    torch.testing.assert_close(posterior.mean.mean(0), torch.zeros(4), atol=1e-4, rtol=0)

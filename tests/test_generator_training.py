@@ -242,6 +242,19 @@ def test_weights_to_start_from_are_taken() -> None:
         torch.testing.assert_close(second[name], value, rtol=0, atol=1e-6)
 
 
+def test_what_weights_to_start_from_have_learned_stays_where_the_new_corpus_never_shows_it() -> (
+    None
+):
+    """From random weights it is given the mean of what the corpus shows."""
+    held, config = corpus(12), PretrainConfig(epochs=1, learning_rate=1e-12)
+    first = pretrain(held, TASK, SIZE, config).model.state_dict()
+    first["embedding.table.weight"] = torch.randn_like(first["embedding.table.weight"])
+    second = pretrain(held, TASK, SIZE, config, start=first).model.state_dict()
+    torch.testing.assert_close(
+        second["embedding.table.weight"], first["embedding.table.weight"], rtol=0, atol=1e-6
+    )
+
+
 # The command
 
 TINY = ("--corpus", "walks", "--steps-per-beat", "1", "--bars", "2")

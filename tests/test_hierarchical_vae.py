@@ -16,6 +16,7 @@ from musicgym.agents.generators.phrase_critic import PhraseCritic, phrase_featur
 from musicgym.agents.lessons import Lessons, episodes_in, lessons, nll, perform
 from musicgym.agents.melody_lstm import Embedding
 from musicgym.agents.policy import masked
+from musicgym.agents.pretraining import pretrain
 from musicgym.agents.rollout import play
 from musicgym.benchmarks.generators.attention import saliency
 from musicgym.benchmarks.generators.emotions import bounds, followed
@@ -177,6 +178,19 @@ def test_the_targets_are_those_of_the_corpus_above_its_neutral_emotion() -> None
     assert float(rows[EMOTIONS.index("neutral")].abs().max()) == 0
     asked = made.draw(torch.arange(3), emotion="sad")
     torch.testing.assert_close(asked[:, LATENT:], rows[[1, 1, 1]])
+
+
+def test_begun_from_another_corpus_it_means_the_emotions_of_its_own() -> None:
+    size = HierarchicalVAEConfig(hidden=16, heads=2, latent=LATENT)
+    training, other = HierarchicalTraining(epochs=1, batch=64), small.corpus(20)
+    start = model().state_dict()
+    begun = pretrain(other, TASK, size, training, start=start).model
+    assert isinstance(begun, HierarchicalVAE)
+    fresh = HierarchicalVAE(layout(TASK), TASK.n_events, size)
+    fresh.lessons(other, "train", TASK)
+    assert not torch.equal(fresh.table, start["table"])
+    for name in ("table", "deviations", "critic.centre", "critic.scale"):
+        assert torch.equal(begun.state_dict()[name], fresh.state_dict()[name]), name
 
 
 def test_an_emotion_that_nobody_asks_for_is_drawn_evenly() -> None:

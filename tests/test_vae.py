@@ -132,7 +132,7 @@ def test_values_that_training_never_showed_count_as_a_typical_one(
     model: Generator, data: Lessons
 ) -> None:
     before = [m.table.weight.clone() for m in model.modules() if hasattr(m, "fill_unseen")]
-    model.finish([data])
+    model.fill_gaps([data])
     after = [m.table.weight for m in model.modules() if hasattr(m, "fill_unseen")]
     unseen = sum(layout(TASK)[part] for part in ("event", "pitch", "ringing", "position"))
     unseen += layout(TASK)["bars_left"] + 1  # a root a semitone above the tonic never comes

@@ -273,7 +273,7 @@ class HierarchicalVAE(Generator):
             told["loss"] += self.weight * told["emotion"]
         return told
 
-    def finish(self, groups: Groups) -> None:
+    def fill_gaps(self, groups: Groups) -> None:
         """Give the values that training never showed a typical vector."""
         for embedding in (self.heard, self.embedding):
             embedding.fill_unseen(groups[0].observation)

@@ -93,7 +93,7 @@ class LSTMVAE(Generator):
         """Return what plays on, as `sampler` takes it; the arguments are those of `step`."""
         return state.player.as_decoder(observation, state.layers, state.given)
 
-    def finish(self, groups: Groups) -> None:
+    def fill_gaps(self, groups: Groups) -> None:
         """Give the values that training never showed a typical vector."""
         for embedding in (self.heard, self.decoder.embedding):
             embedding.fill_unseen(groups[0].observation)

@@ -106,6 +106,9 @@ class Pupil(nn.Module):
         descents[0].step(next(iter(told.values())))
         return told
 
+    def fill_gaps(self, groups: Groups) -> None:
+        """Give what training from random weights never showed a typical vector: nothing here."""
+
     def finish(self, groups: Groups) -> None:
         """Do what is to be done once, after the best weights are back: nothing here."""
 

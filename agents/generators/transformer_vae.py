@@ -196,7 +196,7 @@ class TransformerVAE(Generator):
             embedding.starts, embedding.most, embedding.table.weight, state.given, parts, norm, head
         )
 
-    def finish(self, groups: Groups) -> None:
+    def fill_gaps(self, groups: Groups) -> None:
         """Give the values that training never showed a typical vector."""
         for embedding in (self.heard, self.embedding):
             embedding.fill_unseen(groups[0].observation)
