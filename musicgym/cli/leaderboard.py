@@ -1,0 +1,81 @@
+"""The leaderboard's commands: `leaderboard run | show | page`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro import conf
+
+__all__ = ["Leaderboard", "LeaderboardRun"]
+
+
+@dataclass(frozen=True)
+class LeaderboardRun:
+    """Train and grade entries on the tasks of a suite; what has a record is not made again.
+
+    Stopped at any moment, the same command goes on from there.
+
+    Attributes:
+        out: folder of the records, a folder a task; trained agents go to its folder agents.
+        suite: v1, or small.
+        entries: names of built-in entries, and files of your own (TOML or Python).
+        tasks: of the suite; all by default.
+        seeds: how many, of the training and of the episodes.
+        count: melodies a record.
+        steps: environment steps of a training, instead of those that entry or task say.
+        best_of: largest N of the best-of-N rows of the prior, a power of two; 0 leaves them out.
+        jobs: processes that work side by side.
+        ray: address of a Ray cluster that does the work; "local" starts one here.
+        retry: run again what has failed.
+    """
+
+    out: Path = field(kw_only=True)
+    suite: str = "v1"
+    entries: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    seeds: int = 5
+    count: int = 300
+    steps: int | None = None
+    best_of: int = 1024
+    jobs: int = 1
+    ray: str | None = None
+    retry: bool = False
+
+    def run(self) -> None:
+        """Run the command."""
+        raise ValueError("leaderboard run: not there yet.")
+
+
+@dataclass(frozen=True)
+class LeaderboardShow:
+    """Show who stands where."""
+
+    def run(self) -> None:
+        """Run the command."""
+        raise ValueError("leaderboard show: not there yet.")
+
+
+@dataclass(frozen=True)
+class LeaderboardPage:
+    """Write the page of a leaderboard."""
+
+    def run(self) -> None:
+        """Run the command."""
+        raise ValueError("leaderboard page: not there yet.")
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Run entries over a suite of tasks, show who stands where, and write the page of it."""
+
+    what: (
+        Annotated[LeaderboardRun, conf.subcommand("run")]
+        | Annotated[LeaderboardShow, conf.subcommand("show")]
+        | Annotated[LeaderboardPage, conf.subcommand("page")]
+    )
+
+    def run(self) -> None:
+        """Run the command."""
+        self.what.run()
