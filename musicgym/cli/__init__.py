@@ -1,5 +1,5 @@
 """The command line; `musicgym.cli.main` runs it."""
 
-from .main import main
+from .commands import main
 
 __all__ = ["main"]

@@ -1,6 +1,6 @@
 """``python -m musicgym.cli``, which torchrun starts."""
 
-from .main import main
+from .commands import main
 
 if __name__ == "__main__":
     main()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 from .compose import Compose, Interpolate, Reconstruct
 from .data import Data
+from .leaderboard import Leaderboard
 from .measure import Audit, Bench, Evaluate, Generators, Papers, Tradeoff
 from .training import Pretrain, Train
 
@@ -42,6 +43,7 @@ Command = (
     | Annotated[Tradeoff, conf.subcommand("tradeoff")]
     | Annotated[Papers, conf.subcommand("papers")]
     | Annotated[Generators, conf.subcommand("generators")]
+    | Annotated[Leaderboard, conf.subcommand("leaderboard")]
     | Annotated[Bench, conf.subcommand("bench")]
 )
 
