@@ -25,9 +25,10 @@ from musicgym.benchmarks.audit.corruptions import (
 )
 from musicgym.benchmarks.audit.report import page, publish, text
 from musicgym.benchmarks.audit.run import TRIVIAL, Subject, audit, check, chord_a_beat
-from musicgym.benchmarks.audit.statistics import _ends, areas, mean, pairs_won
+from musicgym.benchmarks.audit.statistics import areas, mean, pairs_won
 from musicgym.benchmarks.audit.target import open_target
 from musicgym.benchmarks.audit.verdicts import judge_term, judge_whole, kind_of
+from musicgym.benchmarks.statistics import ends
 from musicgym.corpus.dataset import LOW, Corpus, Windows, collect, windows
 from musicgym.theory import Chord
 
@@ -187,11 +188,11 @@ def test_intervals_come_from_the_tunes_not_from_the_melodies() -> None:
 
 
 def test_an_interval_of_few_tunes_is_wider_than_the_percentiles_say() -> None:
-    low, high = _ends(np.full(14, 5))  # t of 13 degrees of freedom is 2.160, times (14 / 13)**0.5
+    low, high = ends(np.full(14, 5))  # t of 13 degrees of freedom is 2.160, times (14 / 13)**0.5
     assert low == pytest.approx(0.01248, abs=2e-5) and low + high == pytest.approx(1)
-    assert _ends(np.ones(100_000))[0] == pytest.approx(0.025, abs=1e-5)
-    assert _ends([30, 10, 10, 10])[0] == _ends([3, 1, 1, 1])[0] < _ends(np.ones(4))[0]
-    assert _ends([7]) == (0, 1)
+    assert ends(np.ones(100_000))[0] == pytest.approx(0.025, abs=1e-5)
+    assert ends([30, 10, 10, 10])[0] == ends([3, 1, 1, 1])[0] < ends(np.ones(4))[0]
+    assert ends([7]) == (0, 1)
 
 
 def test_an_interval_over_the_tunes_of_a_split_holds_the_truth_as_often_as_it_says() -> None:

@@ -1,7 +1,8 @@
 """How surely a melody out-scores corrupted ones, and means, with intervals over tunes.
 
 A percentile interval of few tunes is too narrow: one that says 95 % holds the truth in 84 to 90 %
-of cases with the 14 tunes of the chorales' test split. So its ends lie farther out, see `_ends`.
+of cases with the 14 tunes of the chorales' test split. So its ends lie farther out, see
+`musicgym.benchmarks.statistics.ends`.
 """
 
 from __future__ import annotations
@@ -9,16 +10,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from musicgym.benchmarks.statistics import Estimate, ends
+from musicgym.benchmarks.statistics import weights as drawn
+
 __all__ = ["Estimate", "areas", "mean", "pairs_won"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-#: A figure and the ends of its 95 % interval.
-Estimate = list[float]
-
-#: Resamples of the tunes.
-RESAMPLES = 2000
 
 
 def areas(real: Floats, copies: Floats, tunes: Ints, seed: int) -> list[Estimate]:
@@ -47,7 +45,7 @@ def areas(real: Floats, copies: Floats, tunes: Ints, seed: int) -> list[Estimate
     for k in range(real.shape[1]):
         won = sum(member.T @ _wins(real[:, k, None], copy[None, :, k]) @ member for copy in copies)
         parts, whole = (weights @ won) * weights, (weights @ pairs) * weights
-        found.append(_estimate(parts, whole, _ends(size)))
+        found.append(_estimate(parts, whole, ends(size)))
     return found
 
 
@@ -68,7 +66,7 @@ def mean(values: Floats, tunes: Ints, seed: int) -> Estimate:
     """Return the mean of values (N,), with an interval from a bootstrap over tunes."""
     size, total = np.bincount(tunes), np.bincount(tunes, values)
     weights = _resamples(len(size), seed)
-    return _estimate(weights * total, weights * size, _ends(size))
+    return _estimate(weights * total, weights * size, ends(size))
 
 
 def _wins(x: Floats, y: Floats) -> Floats:
@@ -77,36 +75,12 @@ def _wins(x: Floats, y: Floats) -> Floats:
 
 
 def _resamples(groups: int, seed: int) -> Floats:
-    """Return how often each tune is taken, (1 + RESAMPLES, G); in the first row once each."""
-    drawn = np.random.default_rng(seed).multinomial(
-        groups, np.full(groups, 1 / groups), size=RESAMPLES
-    )
-    return np.vstack([np.ones(groups), drawn])
+    """Return how often each tune is taken, (1 + resamples, G); in the first row once each."""
+    return np.vstack([np.ones(groups), drawn(groups, seed)])
 
 
-def _ends(sizes: npt.ArrayLike) -> tuple[float, float]:
-    r"""Return the two quantiles of the resamples that are the ends of a 95 % interval over tunes.
-
-    .. math:: \Phi\left(\mp \sqrt{\tfrac{n}{n - 1}}\; t_{n - 1}\right)
-
-    with t the 97.5 % point of Student's distribution; :math:`n = (\sum s)^2 / \sum s^2` tunes of
-    one size tell as much as these of the sizes s do. All of the resamples where n is 1.
-
-    Reference: Hesterberg, "What teachers should know about the bootstrap", 2015, the expanded
-    percentile interval.
-    """
-    from scipy.special import ndtr, stdtrit
-
-    size = np.asarray(sizes, dtype=np.float64)
-    tunes = size.sum() ** 2 / (size * size).sum()
-    if tunes <= 1:
-        return 0.0, 1.0
-    away = np.sqrt(tunes / (tunes - 1)) * stdtrit(tunes - 1, 0.975)
-    return float(ndtr(-away)), float(ndtr(away))
-
-
-def _estimate(parts: Floats, sizes: Floats, ends: tuple[float, float]) -> Estimate:
+def _estimate(parts: Floats, sizes: Floats, at: tuple[float, float]) -> Estimate:
     """Return the ratio of sums in the first row, and the interval of the others."""
     ratio = parts.sum(1) / sizes.sum(1)
-    low, high = np.quantile(ratio[1:], ends)
+    low, high = np.quantile(ratio[1:], at)
     return [float(ratio[0]), float(low), float(high)]
