@@ -56,6 +56,8 @@ HISTORY = ("steps", "seconds", "return", "kl", "entropy")
 MOST_AT_ONCE = 10_000
 #: Single environments that an agent keeps: one for each key.
 ENVIRONMENTS = 24
+#: Fields that came after the first agents, and their usual values, which are not written.
+LATER = {"key": "natural", "chords_per_bar": None, "reward_timing": "dense"}
 ALGORITHMS = {"ppo": (PPOConfig, ppo.update), "a2c": (A2CConfig, a2c.update)}
 
 
@@ -75,6 +77,9 @@ class ACMGConfig:
         model: the sizes of actor and critic.
         pretraining: how the actor learns from the corpus; None starts from random weights.
         learning: a `PPOConfig` or an `A2CConfig`.
+        key: the keys of training: ``"natural"`` (C major and A minor) or one of the two.
+        chords_per_bar: chords a bar of what it practises on; None = 1, or one a beat of a corpus.
+        reward_timing: when it is paid: ``"dense"``, ``"bar"`` or ``"end"``.
     """
 
     corpus: str = "chorales"
@@ -88,6 +93,9 @@ class ACMGConfig:
     model: ActorCriticConfig = field(default_factory=ActorCriticConfig)
     pretraining: PretrainConfig | None = field(default_factory=PretrainConfig)
     learning: LearningConfig = DEFAULT_LEARNING
+    key: str = "natural"
+    chords_per_bar: int | None = None
+    reward_timing: str = "dense"
 
     def __post_init__(self) -> None:
         """Check the number of environments and the pretraining; the rest where it is used."""
@@ -107,16 +115,17 @@ class ACMGConfig:
         return "ppo" if isinstance(self.learning, PPOConfig) else "a2c"
 
     def task(self, progression: str = "random") -> Task:
-        """Return the task of training, in C major and A minor."""
+        """Return the task of training."""
         return Task(**self._task(progression))
 
     def _task(self, progression: str | Sequence[str]) -> dict[str, Any]:
         return {
-            "key": "natural",
+            "key": self.key,
             "progression": progression,
             "meter": self.meter,
             "bars": self.bars,
             "steps_per_beat": self.steps_per_beat,
+            "chords_per_bar": self.chords_per_bar,
             "pitch_range": self.pitch_range,
         }
 
@@ -128,6 +137,7 @@ class ACMGConfig:
             **{
                 **self._task(progression),
                 "rewards": self.rewards,
+                "reward_timing": self.reward_timing,
                 "observation": "compact",
                 "autoreset_mode": "Disabled",
                 **changes,
@@ -143,6 +153,9 @@ class ACMGConfig:
     def to_json(self) -> str:
         """Return the configuration as JSON text, read back by `from_json`."""
         data = {**asdict(self), "algorithm": self.algorithm}
+        for name, usual in LATER.items():  # the names of agents in the library stay as they were
+            if data[name] == usual:
+                del data[name]
         name = model_name(self.model.actor)
         if name != "melody_lstm":
             data["model"]["actor"]["model"] = name

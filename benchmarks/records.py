@@ -166,7 +166,7 @@ def read_suite(folder: Path) -> list[Record]:
 
     specs = {s.name: {t.name: t.task.spec for t in s.tasks} for s in SUITES.values()}
     found: dict[tuple[str, str, int], Path] = {}
-    records = []
+    records: list[Record] = []
     for path in sorted(folder.glob("*/*.json")):
         record = Record.read(path)
         if record.suite not in specs:
