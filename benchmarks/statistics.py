@@ -199,13 +199,14 @@ def weights(groups: int, seed: int, resamples: int = RESAMPLES) -> Floats:
     return np.asarray(drawn, np.float64)
 
 
-def ends(sizes: npt.ArrayLike) -> tuple[float, float]:
+def ends(sizes: npt.ArrayLike, strata: int = 1) -> tuple[float, float]:
     r"""Return the two quantiles of the resamples that are the ends of a 95 % interval over groups.
 
-    .. math:: \Phi\left(\mp \sqrt{\tfrac{n}{n - 1}}\; t_{n - 1}\right)
+    .. math:: \Phi\left(\mp \sqrt{\tfrac{n}{n - 1}}\; t_{k (n - 1)}\right)
 
     with t the 97.5 % point of Student's distribution; :math:`n = (\sum s)^2 / \sum s^2` groups of
-    one size tell as much as these of the sizes s do. All of the resamples where n is 1.
+    one size tell as much as these of the sizes s do. All of the resamples where n is 1. Where
+    groups are drawn in each of k strata anew, n are those of one stratum.
 
     Reference: Hesterberg, "What teachers should know about the bootstrap", 2015, the expanded
     percentile interval.
@@ -216,7 +217,7 @@ def ends(sizes: npt.ArrayLike) -> tuple[float, float]:
     groups = size.sum() ** 2 / (size * size).sum()
     if groups <= 1:
         return 0.0, 1.0
-    away = np.sqrt(groups / (groups - 1)) * stdtrit(groups - 1, 0.975)
+    away = np.sqrt(groups / (groups - 1)) * stdtrit(strata * (groups - 1), 0.975)
     return float(ndtr(-away)), float(ndtr(away))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicgym.agents.best_of_n import kl_bound, mixture
+from musicgym.agents.search_curve import kl_bound, mixture
 from musicgym.emotion import EMOTIONS
 
 from .audit.statistics import Estimate

@@ -11,6 +11,7 @@ import pytest
 
 from musicgym.benchmarks.statistics import (
     RESAMPLES,
+    ends,
     estimate,
     improvement,
     improvement_estimate,
@@ -180,3 +181,9 @@ def test_two_thousand_resamples_take_milliseconds() -> None:
     for _ in range(5):
         estimate(interquartile_mean, scores)
     assert (time.process_time() - started) / 5 < 0.05  # measured: 2 ms
+
+
+def test_strata_add_their_degrees_of_freedom_to_an_interval_of_few_groups() -> None:
+    # t of 44 degrees of freedom is 2.0154, times (5 / 4)**0.5 is 2.2533; of 4 it is 2.7764.
+    assert ends(np.ones(5), strata=11)[0] == pytest.approx(0.01212, abs=2e-5)
+    assert ends(np.ones(5))[0] == pytest.approx(0.00095, abs=2e-5)
