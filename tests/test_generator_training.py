@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from musicgym.agents.acmg import ACMG
 from musicgym.agents.configs import (
+    MODELS,
     GeneratorTraining,
     LSTMVAEConfig,
     MelodyLSTMConfig,
@@ -25,6 +26,7 @@ from musicgym.agents.generators import training
 from musicgym.agents.generators.training import Descent, Pupil, train
 from musicgym.agents.pretraining import cross_validate, folds, pretrain
 from musicgym.cli import main
+from musicgym.cli.training import Pretrain, Train
 from musicgym.corpus import dataset
 
 TASK = task(key="natural", progression="random")
@@ -242,9 +244,7 @@ def test_weights_to_start_from_are_taken() -> None:
         torch.testing.assert_close(second[name], value, rtol=0, atol=1e-6)
 
 
-def test_what_weights_to_start_from_have_learned_stays_where_the_new_corpus_never_shows_it() -> (
-    None
-):
+def test_what_weights_to_start_from_know_stays_where_the_new_corpus_never_shows_it() -> None:
     """From random weights it is given the mean of what the corpus shows."""
     held, config = corpus(12), PretrainConfig(epochs=1, learning_rate=1e-12)
     first = pretrain(held, TASK, SIZE, config).model.state_dict()
@@ -288,6 +288,13 @@ def test_without_a_model_it_pretrains_melody_lstm(
 ) -> None:
     main(["pretrain", *LSTM[1:]])
     assert "validation_accuracy" in capsys.readouterr().out
+
+
+def test_every_model_can_be_pretrained_and_trained_by_its_name() -> None:
+    commands = get_args(get_type_hints(Pretrain, include_extras=True)["model"])
+    names = [get_args(kind)[1].name for kind in commands]
+    assert names == [*MODELS, "style"]
+    assert get_args(get_type_hints(Train)["actor"]) == tuple(MODELS)
 
 
 def test_it_cross_validates(walks: Path, capsys: pytest.CaptureFixture[str]) -> None:

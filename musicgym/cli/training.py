@@ -140,6 +140,11 @@ def _melody_lstm(
     return ActorCriticConfig(actor, critic_hidden, shared)
 
 
+if TYPE_CHECKING:
+    ModelName = str
+else:
+    ModelName = Literal[tuple(MODELS)]
+
 #: On the command line the actor of a size is a Melody_LSTM.
 Model = Annotated[ActorCriticConfig, conf.arg(constructor=_melody_lstm)]
 
@@ -287,8 +292,7 @@ class Train(Training):
         num_envs: melodies an iteration, over all processes.
         out: where to write the agent; the library by default.
         log: folder for TensorBoard; none by default.
-        actor: what learns: melody_lstm, or a generator, lstm_vae, transformer_vae, cvae_gan or
-            hierarchical_vae, at its default size.
+        actor: what learns: melody_lstm, or a generator at its default size.
         pretrained: start from the pretrained actor and stay near it; otherwise random weights and
             no KL.
         model: the sizes of Melody_LSTM and of the critic.
@@ -302,9 +306,7 @@ class Train(Training):
     num_envs: int | None = None
     out: Path | None = None
     log: Path | None = None
-    actor: Literal["melody_lstm", "lstm_vae", "transformer_vae", "cvae_gan", "hierarchical_vae"] = (
-        "melody_lstm"
-    )
+    actor: ModelName = "melody_lstm"
     pretrained: bool = True
     model: Model = field(default_factory=ActorCriticConfig)
     prior: PretrainConfig = field(default_factory=PretrainConfig)
