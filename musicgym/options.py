@@ -53,8 +53,8 @@ def read_options(options: Mapping[str, Any] | None, task: Task, size: int = 0) -
     text = options.get("key", task.key)
     key = None if text in DRAWN_KEYS else Key.parse(text)
     progression = options.get("progression")
-    if progression is None and "key" in options and task.progression != "random":
-        progression = None if task.corpus else task.progression
+    if progression is None and "key" in options and not task.drawn:
+        progression = task.progression
     chords = {}
     if progression is not None:
         for mode in MODES if key is None else (key.mode,):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .events import FIRST_NOTE
 from .meters import GRIDS, METERS
-from .progressions import COMMON
+from .progressions import COMMON, FORMS, SETS
 from .theory import (
     MODES,
     QUALITIES,
@@ -56,7 +56,9 @@ class Task:
         key: a key; ``"random"`` (tonic and mode drawn each episode); or ``"natural"`` (C major or
             A minor, drawn: the keys that a corpus is transposed to).
         progression: roman numerals or chord symbols as text or a list; ``"random"`` (drawn from
-            common progressions of the key's mode); or ``"corpus:NAME/SPLIT"``.
+            common progressions of the key's mode); ``"set:jazz/train"`` (drawn from a named set,
+            see `progressions.SETS`); or ``"corpus:NAME/SPLIT"``, drawn from a corpus, if need be
+            joined to a form (see `progressions.FORMS`): ``"corpus:NAME/SPLIT/turn"``.
         meter: ``"2/4"``, ``"3/4"``, ``"4/4"`` or ``"6/8"``.
         bars: bars an episode, 1 to 128.
         steps_per_beat: grid slots a beat: 1, 2 or 4. A beat is the meter's denominator.
@@ -117,6 +119,7 @@ class Task:
             raise ValueError(
                 f"tessitura: {low} to {high} is not within the range {self.low} to {self.high}."
             )
+        self._check_name()
         if self.chords_per_bar is not None:
             _check_integer("chords_per_bar", self.chords_per_bar, 1, self.steps_per_bar)
             if self.corpus and self.chords_per_bar != self.spans_per_bar:
@@ -129,7 +132,7 @@ class Task:
                 f"chords_per_bar: {self.spans_per_bar} does not divide the {self.steps_per_bar} "
                 f"steps of a bar evenly."
             )
-        if self.progression != "random" and not self.corpus:
+        if not self.drawn:
             for mode in self.modes:  # the text is read now, so that a mistake shows now
                 self.spans(self.progression, mode)
 
@@ -169,8 +172,33 @@ class Task:
     def corpus(self) -> tuple[str, str] | None:
         """Name and split of the corpus that progressions are drawn from, or None."""
         if isinstance(self.progression, str) and self.progression.startswith("corpus:"):
-            name, _, split = self.progression.removeprefix("corpus:").partition("/")
-            return name, split or "train"
+            name, _, rest = self.progression.removeprefix("corpus:").partition("/")
+            return name, rest.partition("/")[0] or "train"
+        return None
+
+    @property
+    def form(self) -> str:
+        """The form that windows of the corpus are joined to, or an empty string."""
+        return "/".join(str(self.progression).split("/")[2:]) if self.corpus else ""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether each episode draws its progression, from a table of its mode."""
+        return self.progression == "random" or bool(self.corpus) or self._named
+
+    @property
+    def _named(self) -> bool:
+        return isinstance(self.progression, str) and self.progression.startswith("set:")
+
+    @cached_property
+    def change(self) -> int | None:
+        """The step at which the key of the chords changes, None where it does not."""
+        parts = FORMS.get(self.form, ())
+        whole, before = sum(part.last - part.first for part in parts), 0
+        for part in parts:
+            if part.up:
+                return before * self.steps // whole
+            before += part.last - part.first
         return None
 
     @property
@@ -220,14 +248,14 @@ class Task:
         rows: dict[str, list[Any]] = {"major": [], "minor": []}
         if self.corpus:
             rows = self._corpus_rows(*self.corpus)
-        else:
-            drawn = self.progression == "random"
-            for mode in MODES if drawn else self.modes:
-                texts = COMMON[mode] if drawn else [self.progression]
+        elif self.drawn:
+            known = COMMON if self.progression == "random" else SETS[str(self.progression)[4:]]
+            for mode in MODES:
                 rows[mode] = [
-                    self.spans(self._fitted(text), mode, _REFERENCE[mode] if drawn else None)
-                    for text in texts
+                    self.spans(self._fitted(text), mode, _REFERENCE[mode]) for text in known[mode]
                 ]
+        else:
+            rows |= {mode: [self.spans(self.progression, mode)] for mode in self.modes}
         if not any(rows[mode] for mode in self.modes):
             raise ValueError(
                 f"progression: {self.progression!r} has none of {self.bars} bars of {self.meter} "
@@ -240,10 +268,11 @@ class Task:
 
     def _corpus_rows(self, name: str, split: str) -> dict[str, list[Any]]:
         """Return the distinct chord rows of a corpus's windows by mode."""
-        from .corpus.dataset import load, windows  # reads the cache: only when asked for
+        from .corpus.dataset import load  # reads the cache: only when asked for
+        from .corpus.forms import formed
 
         corpus = load(name, steps_per_beat=self.steps_per_beat)
-        cut = windows(corpus, split, bars=self.bars, meter=self.meter)
+        cut = formed(corpus, split, self.form, bars=self.bars, meter=self.meter)
         rows: dict[str, list[Any]] = {}
         for place, mode in enumerate(MODES):
             some = cut.modes == place
@@ -255,11 +284,21 @@ class Task:
             rows[mode] = list(np.stack([roots, codes, masks], axis=1))
         return rows
 
-    def _fitted(self, text: str | Sequence[str]) -> str | Sequence[str]:
-        """Cut a common progression so that it divides the bars; a given one is kept as it is."""
-        if self.progression != "random":
-            return text
-        chords, total = str(text).split(), self.bars * self.spans_per_bar
+    def _check_name(self) -> None:
+        """Raise a ValueError where there is no such set, or no such form."""
+        word, name = "form", self.form
+        known: dict[str, Any] = {"": (), **FORMS}
+        if self._named:
+            word, name, known = "set", str(self.progression)[4:], {**SETS}
+        if name not in known:
+            raise ValueError(
+                f"progression: {self.progression!r}: there is no {word} {name!r}"
+                f"{closest(name, known)}; there are {', '.join(filter(None, known))}."
+            )
+
+    def _fitted(self, text: str) -> Sequence[str]:
+        """Cut a progression so that it divides the bars."""
+        chords, total = text.split(), self.bars * self.spans_per_bar
         while total % len(chords):
             chords = chords[:-1]
         return chords
