@@ -141,12 +141,14 @@ class Workshop:
         corpus: what they learn from; only its training split.
         stage: shows the stages of training.
         device: where agents learn.
+        agents: folder of what learns by rules; the user's cache by default.
     """
 
     task: BenchmarkTask
     corpus: Corpus
     stage: Stage
     device: str = "cpu"
+    agents: Path | None = None
 
     @cached_property
     def prior(self) -> MelodyLSTM:
@@ -158,7 +160,7 @@ class Workshop:
     @cached_property
     def table(self) -> MarkovTable:
         """The Markov table of the training split."""
-        plain = self.task.plain("random")
+        plain = self.task.lesson
         return MarkovTable(plain).fit(lessons(self.corpus, "train", plain))
 
     def check(self, name: str) -> None:
@@ -206,7 +208,8 @@ class Workshop:
 
     def trained(self, config: ACMGConfig) -> Entry:
         """Return the agent of a configuration as an entry, trained if it is not there."""
-        agent, path = obtain(config, self.corpus, self.stage, device=self.device)
+        kept = self.agents and self.agents / agent_path(config, self.corpus.fingerprint).name
+        agent, path = obtain(config, self.corpus, self.stage, kept, self.device)
         return self._of(agent, path)
 
     def generator(self, name: str) -> Entry:
@@ -281,10 +284,13 @@ class Workshop:
             corpus=task.corpus,
             meter=task.meter,
             steps_per_beat=task.steps_per_beat,
-            bars=task.bars,
+            bars=task.lesson.bars,
             pitch_range=task.pitch_range,
             rewards=task.rewards,
-            progressions=(f"corpus:{task.corpus}/train", "random"),
+            progressions=task.learned_on,
+            key=task.key,
+            chords_per_bar=task.chords_per_bar,
+            reward_timing=task.reward_timing,
             num_envs=SIZES.get(name, usual.num_envs),
             learning=replace(LEARNED.get(name, FINE_TUNING), seed=seed),
         )

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
 
-from musicgym.corpus.dataset import Corpus, Windows, windows
-from musicgym.dynamics import constants
+from musicgym.corpus.dataset import Corpus, Windows
+from musicgym.corpus.dataset import load as load_corpus
+from musicgym.corpus.forms import formed
+from musicgym.dynamics import Episodes, constants
+from musicgym.env import TIMINGS, check_word
 from musicgym.melody import Melody
+from musicgym.replay import episodes_of
 from musicgym.reward import Reward, RewardSpec, load
 from musicgym.task import Task
-from musicgym.theory import Chord, closest, usual_key
+from musicgym.theory import MODES, Chord, closest, usual_key
 from musicgym.vector_env import MelodyComposeVectorEnv
 
 __all__ = ["BenchmarkTask", "as_melodies", "corpus_windows", "read_task"]
@@ -48,6 +54,7 @@ class BenchmarkTask:
         chords_per_bar: chords a bar; one, or one a beat with a corpus, by default.
         reward_timing: when the reward is paid: ``"dense"``, ``"bar"`` or ``"end"``.
         opening_bars: bars of the human melody that are given and gone on from.
+        practice_bars: bars of what is learned on; those of the task by default.
 
     >>> BenchmarkTask("acmg").digest
     '5918d765'
@@ -66,6 +73,7 @@ class BenchmarkTask:
     chords_per_bar: int | None = None
     reward_timing: str = "dense"
     opening_bars: int = 0
+    practice_bars: int = 0
 
     def __post_init__(self) -> None:
         """Check what can be checked without the corpus."""
@@ -75,6 +83,11 @@ class BenchmarkTask:
             raise ValueError(f"corpus: {self.corpus!r} is not a corpus's name.")
         object.__setattr__(self, "pitch_range", self.plain("random").pitch_range)
         object.__setattr__(self, "practice", tuple(self.practice))
+        check_word("reward_timing", self.reward_timing, TIMINGS)
+        for name, most in (("opening_bars", self.bars - 1), ("practice_bars", self.bars)):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 <= value <= most:
+                raise ValueError(f"{name}: {value!r} is not a whole number from 0 to {most}.")
         task = self.plain("random")
         self.reward.meet(task, constants(task, self.reward.readings))
 
@@ -121,13 +134,73 @@ class BenchmarkTask:
             "meter": self.meter,
             "steps_per_beat": self.steps_per_beat,
             "bars": self.bars,
+            "chords_per_bar": self.chords_per_bar,
             "pitch_range": self.pitch_range,
         }
+
+    def arguments(self, progression: str | None = None) -> dict[str, Any]:
+        """Return the arguments of the environment, plain JSON; of practice over what is learned on.
+
+        Args:
+            progression: one of `learned_on`, or another to practise on; none for the held-out ones.
+        """
+        given = {**self._arguments(progression), "pitch_range": list(self.pitch_range)}
+        if progression is not None:
+            given["bars"] = self.practice_bars or self.bars
+        if given["chords_per_bar"] is None:
+            del given["chords_per_bar"]
+        return {**given, "rewards": self.rewards, "reward_timing": self.reward_timing}
 
     @cached_property
     def task(self) -> Task:
         """The task of the environment over the held-out progressions."""
         return self.plain()
+
+    @cached_property
+    def lesson(self) -> Task:
+        """What is learned on, but for its progressions: it may be shorter."""
+        return replace(self.plain("random"), bars=self.practice_bars or self.bars)
+
+    @property
+    def given(self) -> int:
+        """Steps of the opening, which are not the entry's own."""
+        return self.opening_bars * self.task.steps_per_bar
+
+    @property
+    def own(self) -> int:
+        """Steps that are the entry's own."""
+        return self.task.steps - self.given
+
+    def openings(self, episodes: Episodes) -> npt.NDArray[np.int64]:
+        """Return the opening (B, given) of each episode.
+
+        It is that of the first human melody of the split over the same chords.
+
+        Raises:
+            ValueError: the chords of an episode are those of no human melody.
+        """
+        every = slice(None, None, self.task.steps_per_chord)
+        roots, codes = (np.asarray(part)[:, every] for part in (episodes.roots, episodes.codes))
+        if not self.given:
+            return np.zeros((len(roots), 0), np.int64)
+        modes = np.asarray(episodes.mode).tolist()
+        try:
+            found = [self._opening[key] for key in _chords(modes, roots, codes)]
+        except KeyError:
+            raise ValueError(
+                "opening: there is no human melody over the chords of an episode."
+            ) from None
+        return np.array(found, np.int64)
+
+    @cached_property
+    def _opening(self) -> dict[Any, npt.NDArray[np.uint8]]:
+        corpus = load_corpus(self.corpus, steps_per_beat=self.steps_per_beat)
+        cut = corpus_windows(corpus, self.split, self.task)
+        told = episodes_of(cut, self.task)
+        every = slice(None, None, self.steps_per_beat)
+        keys = _chords(cut.modes.tolist(), told.roots[:, every], told.codes[:, every])
+        pairs = zip(keys, cut.events[:, : self.given], strict=True)
+        return dict(reversed(list(pairs)))  # the first of those over the same chords
 
     @cached_property
     def reward(self) -> Reward:
@@ -139,8 +212,7 @@ class BenchmarkTask:
         made = gym.make_vec(
             "MelodyCompose-v0",
             num_envs=size,
-            **self._arguments(None),
-            rewards=self.rewards,
+            **self.arguments(),
             observation="compact",
             autoreset_mode="Disabled",
             backend="arrays",  # a few hundred episodes are over before a kernel is compiled
@@ -150,12 +222,29 @@ class BenchmarkTask:
 
 
 def corpus_windows(corpus: Corpus, split: str, task: Task) -> Windows:
-    """Return the human melodies of a split for a task.
+    """Return the human melodies of a split for a task, in its modes and its form.
 
     Raises:
-        ValueError: the corpus has none of this meter, length and range.
+        ValueError: the corpus has none of this meter, length, range and mode.
     """
-    return windows(corpus, split, bars=task.bars, meter=task.meter, low=task.low, high=task.high)
+    cut = formed(
+        corpus, split, task.form, bars=task.bars, meter=task.meter, low=task.low, high=task.high
+    )
+    fits = np.flatnonzero(np.isin(cut.modes, [MODES.index(mode) for mode in task.modes]))
+    if not len(fits):
+        raise ValueError(
+            f"corpus {corpus.name!r}, split {split!r}: no window in {' or '.join(task.modes)}."
+        )
+    if len(fits) == len(cut.modes):
+        return cut
+    tunes, names = (tuple(some[i] for i in fits) for some in (cut.tunes, cut.names))
+    return Windows(*(part[fits] for part in cut[:4]), tunes, names)
+
+
+def _chords(modes: list[int], roots: Any, codes: Any) -> list[Any]:
+    """Return the mode and the chords above the tonic of each episode, to look up."""
+    rows = np.concatenate([roots, codes], axis=1).astype(np.uint8)
+    return [(mode, row.tobytes()) for mode, row in zip(modes, rows, strict=True)]
 
 
 def as_melodies(cut: Windows, task: Task) -> list[Melody]:
