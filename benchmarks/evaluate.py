@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
@@ -30,6 +31,7 @@ from musicgym.replay import episodes_of
 
 from .audit.corruptions import random_rhythm, shuffle_pitches
 from .entries import BASELINES, PLANNERS, Entry, Workshop
+from .entry_files import EntrySpec
 from .judges import Judges, missing
 from .likeness import Human, floors
 from .metrics.metric import Measured
@@ -59,11 +61,15 @@ class Evaluation:
         workshop: makes the entries; it has the task and the corpus.
         count: melodies a record.
         splits: partings of the human melodies by tunes that the noise floors are taken over.
+        suite: the suite that the task is of, if it is of one.
+        task_name: the task's name in it.
     """
 
     workshop: Workshop
     count: int = 300
     splits: int = 30
+    suite: str = ""
+    task_name: str = ""
 
     def __post_init__(self) -> None:
         """Check the number of melodies."""
@@ -85,6 +91,23 @@ class Evaluation:
         """Who says which style and which emotion melodies are of."""
         return Judges.of(self.workshop.corpus, self.task.task)
 
+    @property
+    def human_content(self) -> str:
+        """What fixes the human row."""
+        return f"{self.workshop.corpus.fingerprint}, even modes"
+
+    @property
+    def pool_content(self) -> str:
+        """What fixes the rows of `best_of`."""
+        return f"{self.workshop.corpus.fingerprint}-pool"
+
+    @cached_property
+    def prior(self) -> str:
+        """Sixteen hex digits of the weights of the task's frozen prior."""
+        weights = self.workshop.prior.state_dict()
+        content = b"".join(weights[name].cpu().numpy().tobytes() for name in sorted(weights))
+        return hashlib.sha256(content).hexdigest()[:16]
+
     @cached_property
     def envs(self) -> Any:
         """The environments that are played."""
@@ -103,13 +126,13 @@ class Evaluation:
             )
         return self._scenes[seed]
 
-    def grade(self, name: str, seed: int = 1, folder: Path | None = None) -> Record:
-        """Return the record of a named entry (see `Workshop.make`)."""
+    def grade(self, entry: str | EntrySpec, seed: int = 1, folder: Path | None = None) -> Record:
+        """Return the record of an entry (see `Workshop.make`)."""
         shop = self.workshop
-        shop.check(name)
+        shop.check(entry)
         return self.grade_entry(
-            shop.title(name), lambda: shop.make(name, self.scene(seed).episodes, seed),
-            shop.content(name, seed), seed, folder,
+            shop.title(entry), lambda: shop.make(entry, self.scene(seed).episodes, seed),
+            shop.content(entry, seed), seed, folder,
         )  # fmt: skip
 
     def grade_entry(
@@ -135,6 +158,7 @@ class Evaluation:
         entry, scene = make(), self.scene(seed)
         rollout = play(
             self.envs, entry.policy, first_seed(seed), entry.sampling,
+            {"events": scene.opening} if self.task.given else None,
             device=_device(entry.policy), keep=True,
         )  # fmt: skip
         return self._record(
@@ -149,12 +173,12 @@ class Evaluation:
         """
         started = time.perf_counter()
         plain, places = self.task.task, self.human.even()
-        content = f"{self.workshop.corpus.fingerprint}, even modes"
+        content = self.human_content
         if held := self._held(folder, HUMAN, 0, content, len(places)):
             return held
         cut = corpus_windows(self.workshop.corpus, self.task.split, plain)
         episodes = Episodes(*(part[places] for part in episodes_of(cut, plain)))
-        scene = scene_of(self.task, episodes, plain.steps_per_beat)
+        scene = scene_of(self.task, episodes, plain.steps_per_beat, cut.events[places])
         distances = floors(self.human, self.splits).items()
         more = {name: Measured(mean, self.splits, self.splits) for name, (mean, _) in distances}
         more |= {f"{name}_deviation": Measured(d, self.splits, self.splits)
@@ -171,7 +195,7 @@ class Evaluation:
         """
         plain, records = self.task.task, []
         cut = corpus_windows(self.workshop.corpus, self.task.split, plain)
-        scene = scene_of(self.task, episodes_of(cut, plain), plain.steps_per_beat)
+        scene = scene_of(self.task, episodes_of(cut, plain), plain.steps_per_beat, cut.events)
         for name, plant in PLANTED.items():
             started = time.perf_counter()
             events = (plant(cut, plain, 0).events if plant else cut.events).astype(np.int64)
@@ -193,7 +217,7 @@ class Evaluation:
         """
         sizes = search_sizes(largest)
         names = {n: f"best_of_{n}" for n in sizes}
-        content = f"{self.workshop.corpus.fingerprint}-pool"
+        content = self.pool_content
         held = {n: self._held(folder, names[n], seed, content) for n in sizes}
         if all(held.values()):
             return [record for record in held.values() if record is not None]
@@ -208,7 +232,7 @@ class Evaluation:
 
         returns = pool(
             self.workshop.prior, task.task, task.reward, scene.episodes, largest, seed,
-            hear=hear, device=self.workshop.device,
+            hear=hear, opening=scene.opening, device=self.workshop.device,
         )  # fmt: skip
         unbiased = curve(returns)
         records = []
@@ -217,7 +241,7 @@ class Evaluation:
                 records.append(kept)
                 continue
             more = {
-                "kl": whole(kl_bound(n, task.task.steps), self.count),
+                "kl": whole(kl_bound(n, task.own), self.count),
                 "return_curve": whole(unbiased[n], self.count),
             }
             facts = {"samples": n, "content": content}
@@ -236,9 +260,12 @@ class Evaluation:
         found = figures(scene, self.task, raw, pieces, self.human, seed, name == HUMAN)
         tunes, made = self.human.read(pieces).tunes, self._made(started)  # judges are fitted once
         found |= self.judges.figures(pieces, facts)
+        facts = {"policy": name, "settings": {}, "budget": 0, **facts}
+        curve = facts.pop("curve", [])
         record = Record(
             self.task.spec, name, seed, len(events), {**found, **(more or {})}, facts, made,
             np.round(raw @ self.task.reward.weights, 6).tolist(), tunes.tolist(),
+            suite=self.suite, task_name=self.task_name, curve=curve,
         )  # fmt: skip
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
@@ -266,14 +293,16 @@ class Evaluation:
             base = entry.base.whole(seen, latent=rollout.latent)
             found["kl_to_base"] = kl_divergence(logits, self._masked(base, seen))
         found["entropy"] = entropy(logits)
-        return {name: over(x.mean(1).cpu().double().numpy()) for name, x in found.items()}
+        own = slice(self.task.given, None)  # not the opening, which it did not choose
+        return {name: over(x[:, own].mean(1).cpu().double().numpy()) for name, x in found.items()}
 
     def _masked(self, logits: Tensor, seen: Tensor) -> Tensor:
         return masked(logits, seen, ringing_column(self.task.task))
 
     def _made(self, started: float) -> dict[str, Any]:
         seconds = round(time.perf_counter() - started, 3)
-        return {**machine(), "corpus": self.workshop.corpus.fingerprint, "seconds": seconds}
+        corpus = self.workshop.corpus.fingerprint
+        return {**machine(), "corpus": corpus, "prior": self.prior, "seconds": seconds}
 
     def _held(
         self, folder: Path | None, name: str, seed: int, content: str | None, count: int = 0

@@ -151,7 +151,12 @@ def file_name(
     """Return the name of the file that a record goes to."""
     fixed = json.dumps([task, entry, seed, count, content], sort_keys=True)
     digest = hashlib.sha256(fixed.encode()).hexdigest()[:8]
-    return f"{entry.replace(':', '.')}-{seed}-{digest}.json"
+    return f"{stem(entry, seed)}-{digest}.json"
+
+
+def stem(entry: str, seed: int) -> str:
+    """Return what the name of a record's file begins with, before the digest."""
+    return f"{entry.replace(':', '.')}-{seed}"
 
 
 def read_suite(folder: Path) -> list[Record]:
@@ -164,7 +169,7 @@ def read_suite(folder: Path) -> list[Record]:
     """
     from .suites import SUITES
 
-    specs = {s.name: {t.name: t.task.spec for t in s.tasks} for s in SUITES.values()}
+    specs = {s.name: {t.name: json.loads(t.task.json) for t in s.tasks} for s in SUITES.values()}
     found: dict[tuple[str, str, int], Path] = {}
     records: list[Record] = []
     for path in sorted(folder.glob("*/*.json")):

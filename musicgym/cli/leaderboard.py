@@ -20,7 +20,8 @@ class LeaderboardRun:
     Attributes:
         out: folder of the records, a folder a task; trained agents go to its folder agents.
         suite: v1, or small.
-        entries: names of built-in entries, and files of your own (TOML or Python).
+        entries: names, such as acmg_ppo, or all, simple, learned, sb3, generators for several;
+            checkpoints; and files of your own entries (.toml or .py).
         tasks: of the suite; all by default.
         seeds: how many, of the training and of the episodes.
         count: melodies a record.
@@ -33,7 +34,7 @@ class LeaderboardRun:
 
     out: Path = field(kw_only=True)
     suite: str = "v1"
-    entries: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ("all",)
     tasks: tuple[str, ...] = ()
     seeds: int = 5
     count: int = 300
@@ -45,7 +46,25 @@ class LeaderboardRun:
 
     def run(self) -> None:
         """Run the command."""
-        raise ValueError("leaderboard run: not there yet.")
+        from musicgym.benchmarks import leaderboard
+        from musicgym.benchmarks.entry_files import read_entries
+        from musicgym.benchmarks.leaderboard_progress import Display
+        from musicgym.benchmarks.leaderboard_workers import work
+
+        runs = leaderboard.plan_runs(
+            leaderboard.suite_of(self.suite), read_entries(self.entries), self.seeds, self.count,
+            self.tasks, self.steps, self.best_of,
+        )  # fmt: skip
+        with leaderboard.claimed(self.out):
+            left = leaderboard.missing(runs, self.out, self.retry)
+            with Display(left, len(runs) - len(left), self.jobs) as display:
+                work(left, self.out, self.jobs, display)
+            failed = leaderboard.failures(runs, self.out)
+        print(f"runs: {len(runs)}, of which {len(left)} were made now; records in {self.out}")
+        for run, why in failed:
+            print(f"failed: {run}: {why.splitlines()[0]}")
+        if failed:
+            print(f"failed runs: {len(failed)}; with --retry they are tried again.")
 
 
 @dataclass(frozen=True)
