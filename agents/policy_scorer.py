@@ -107,8 +107,7 @@ class PolicyScorer(Frozen):
             c, state = _moved(c, device), _moved(state, device)
         latent: tuple[Tensor, ...] = ()
         if isinstance(self.model, Generator):
-            z = torch.zeros(size, self.model.config.latent, device=device)
-            latent = (torch.cat([z, self.model.asked(size, None, **self.attributes)], -1),)
+            latent = (self.model.middle(size, **self.attributes),)
         play = player.initial_state(episodes, *latent)
         seen, by_row = None, _by_row(play)
         if not by_row:

@@ -9,7 +9,13 @@ import pytest
 import torch
 from small import corpus, task, vector_env
 
-from musicgym.agents.configs import GeneratorConfig, LSTMVAEConfig, TransformerVAEConfig
+from musicgym.agents.configs import (
+    GENERATORS,
+    MODELS,
+    GeneratorConfig,
+    LSTMVAEConfig,
+    TransformerVAEConfig,
+)
 from musicgym.agents.generators import make_generator
 from musicgym.agents.generators.generator import Generator
 from musicgym.agents.generators.latent import Posterior, between, importance_weighted
@@ -142,6 +148,24 @@ def test_values_that_training_never_showed_count_as_a_typical_one(
 
 
 # The latent vector
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_without_a_latent_every_generator_plays_under_z_of_0_with_nothing_asked_for(
+    kind: str, data: Lessons
+) -> None:
+    """A hierarchical model then means to be neutral, and a CVAE-GAN has its usual labels."""
+    size = MODELS[kind][0]()
+    torch.manual_seed(0)
+    model = make_generator(layout(TASK), TASK.n_events, size).eval()
+    latent = model.middle(2)
+    assert isinstance(size, GeneratorConfig) and not latent[:, : size.latent].any()
+    assert torch.equal(latent[:, size.latent :], model.asked(2))
+    seen = data.observation[:2]
+    with torch.no_grad():
+        torch.testing.assert_close(model.whole(seen), model.whole(seen, latent=latent))
+        other = model.whole(seen, latent=latent + 1)
+    assert not torch.allclose(other, model.whole(seen))
 
 
 class Coin(Generator):

@@ -215,8 +215,7 @@ class CVAEGAN(Generator):
     ) -> Tensor:
         """Return logits (B, T, A) of whole episodes (B, T, F) under latents (B, L)."""
         if latent is None:
-            z = self.usual.new_zeros(len(observation), self.size.latent)
-            latent = torch.cat([z, self.usual.expand(len(z), -1)], -1)
+            latent = self.middle(len(observation))
         return self.decoder.whole(observation, self.raw(latent), kind)
 
     def begin(self, latent: Tensor) -> Playing:

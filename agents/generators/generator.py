@@ -55,7 +55,7 @@ class Generator(Pupil):
         """Return logits (B, T, A) of whole episodes uint8 (B, T, F) under latents (B, L).
 
         Logits at step t depend on the observations up to t only. In evaluation mode they are those
-        of `step`, fused. Without latents z is 0.
+        of `step`, fused. Without latents they are those of `middle`.
         """
         raise NotImplementedError
 
@@ -94,6 +94,11 @@ class Generator(Pupil):
                     f"({known or 'it has no attributes'})."
                 )
         return torch.zeros(count, 0, device=next(self.parameters()).device)
+
+    def middle(self, count: int, **attributes: str) -> Tensor:
+        """Return latents (count, L) with z = 0, the middle of the prior, as `asked`."""
+        asked = self.asked(count, None, **attributes)
+        return torch.cat([asked.new_zeros(count, self.config.latent), asked], -1)
 
     def embed(self, lessons: Lessons) -> Tensor:
         """Return the latents (B, L) of melodies: the posterior's mean, and their own attributes."""

@@ -160,9 +160,9 @@ class HierarchicalVAE(Generator):
         return logits, Standing(state.given, tuple(levels), memory)
 
     def _given(self, latent: Tensor | None, size: int) -> Tensor:
-        """Return what latents (B, L) add to each step, (B, H); None is z = 0 and neutral."""
+        """Return what latents (B, L) add to each step, (B, H); None is `middle`."""
         if latent is None:
-            return self.given.bias.expand(size, -1)
+            latent = self.middle(size)
         if not self.config.variational:
             z = torch.zeros_like(latent[:, : self.config.latent])
             latent = torch.cat([z, latent[:, self.config.latent :]], -1)

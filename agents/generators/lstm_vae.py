@@ -73,7 +73,7 @@ class LSTMVAE(Generator):
     ) -> Tensor:
         """Return logits (B, T, A) of whole episodes uint8 (B, T, F) under latents (B, Z)."""
         if latent is None:
-            latent = self.up.weight.new_zeros(len(observation), self.config.latent)
+            latent = self.middle(len(observation))
         seen = observation.transpose(0, 1).contiguous()
         skip, h = self.decoder.features(seen, kind, self.up(latent))
         logits: Tensor = self.decoder.head(h) + skip

@@ -163,7 +163,7 @@ class TransformerVAE(Generator):
     ) -> Tensor:
         """Return logits (B, T, A) of whole episodes uint8 (B, T, F) under latents (B, Z)."""
         if latent is None:
-            latent = self.up.weight.new_zeros(len(observation), self.config.latent)
+            latent = self.middle(len(observation))
         with torch.autocast(observation.device.type, kind, enabled=kind != torch.float32):
             x = self.dropout(self.embedding(observation) + self.up(latent)[:, None])
             for block in self.decoder:
