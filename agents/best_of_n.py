@@ -66,6 +66,7 @@ def draws(
     count: int,
     seed: int = 0,
     at_once: int = AT_ONCE,
+    opening: Ints | None = None,
     **how: Any,
 ) -> Iterator[Drawn]:
     """Draw `count` melodies in each of B episodes, draw by draw, a few at once.
@@ -81,6 +82,7 @@ def draws(
         count: melodies an episode.
         seed: fixes the melodies.
         at_once: melodies played in one batch: it bounds the memory and changes nothing else.
+        opening: (B, t) events that each melody of an episode begins with, unpaid.
         how: `sampling`, `steps_per_chord` or `device` of `imagine`.
     """
     if count < 1:
@@ -99,7 +101,10 @@ def draws(
         seeds = torch.from_numpy(draw << 32) + seed
         chance = chances(key[torch.from_numpy(episode)], seeds, fixed.masks.shape[1])
         some = Episodes(*(part[episode] for part in fixed))
-        made = imagine(player, some, task, paying, chance=chance, **how)
+        first_events = None if opening is None else opening[episode]
+        made = imagine(
+            player, some, task, paying, chance=chance, opening=first_events, **how
+        )  # fmt: skip
         returns = made.returns(paying)
         if not np.isfinite(returns).all():
             raise ValueError("rewards: a melody's return is not a finite number.")
@@ -171,14 +176,21 @@ class BestOfN:
 
     The best is the one of the highest return, policy terms left out; of equals the first. Where the
     reward draws median tones (``median="random"``) they are the episode's own, which no policy
-    sees before they are due: there it is clairvoyant. It does not know of an opening that is
-    given, nor of weights changed at a reset.
+    sees before they are due: there it is clairvoyant. It does not know of weights changed at a
+    reset, nor of an opening but by `opening`.
 
     Reference: best-of-n or rejection sampling, Stiennon et al. 2020 (arXiv 2009.01325).
     """
 
     def __init__(
-        self, policy: Policy, task: Task, reward: Reward, n: int, seed: int = 0, **how: Any
+        self,
+        policy: Policy,
+        task: Task,
+        reward: Reward,
+        n: int,
+        seed: int = 0,
+        opening: Callable[[Episodes], Ints] | None = None,
+        **how: Any,
     ) -> None:
         """Keep what draws and what scores.
 
@@ -188,19 +200,22 @@ class BestOfN:
             reward: what scores, from `musicgym.reward.load`.
             n: melodies drawn an episode.
             seed: fixes them.
+            opening: gives the events (B, t) that its episodes begin with.
             how: of `draws`.
         """
         if n < 1:
             raise ValueError(f"n: {n!r} is not 1 or more.")
         self.policy, self.task, self.reward, self.n = policy, task, reward, n
-        self.seed, self.how = seed, how
+        self.seed, self.opening, self.how = seed, opening, how
 
     def plan(self, episodes: Episodes) -> tuple[Ints, Floats]:
         """Return the best events (B, T) and their returns (B,)."""
         best = Best(self.n, *episodes.masks.shape)
+        first = self.opening and self.opening(episodes)
         for drawn in draws(
-            self.policy, self.task, self.reward, episodes, self.n, self.seed, **self.how
-        ):
+            self.policy, self.task, self.reward, episodes, self.n, self.seed, opening=first,
+            **self.how,
+        ):  # fmt: skip
             best.hear(drawn)
         return best.events, best.returns
 

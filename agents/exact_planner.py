@@ -57,6 +57,7 @@ def plan(
     weights: Weights = None,
     steps_per_chord: int | None = None,
     report: Report = lambda _: None,
+    opening: npt.NDArray[np.int64] | None = None,
 ) -> Plan:
     r"""Return the best return that any policy can expect in each episode.
 
@@ -72,10 +73,11 @@ def plan(
         weights: of the reward's terms, by name or (K,); those of the reward by default.
         steps_per_chord: grid slots a chord; any that fits the chords gives the same.
         report: hears ``{"steps": done}`` after each step, counted from the end.
+        opening: (B, t) events that are given: the return is that of what follows them.
 
     Raises:
         NotFiniteMemory: a sequence term has a weight.
-        ValueError: the weights do not fit the reward.
+        ValueError: the weights do not fit the reward, or the opening the episodes.
 
     >>> import gymnasium as gym
     >>> envs = gym.make_vec("MelodyCompose-v0", num_envs=1, bars=4, backend="arrays")
@@ -83,7 +85,7 @@ def plan(
     >>> plan(envs.task, envs.reward, envs.episodes()).value.round(2)
     array([32.7])
     """
-    model = model_of(task, reward, episodes, weights, steps_per_chord)
+    model = model_of(task, reward, episodes, weights, steps_per_chord, opening)
     value, count, scale = model.sweep([0, 1, 0], best, report=report).T
     with np.errstate(over="ignore"):
         count = count * np.exp(scale)
@@ -210,7 +212,8 @@ class Planner:
 class ExactPlanner(Planner):
     """Plays optimally: each optimal melody with the same probability.
 
-    Where draws to come matter it draws evenly among the optimal events. It plans all episodes when
+    It goes on optimally from an opening that is given, too. Where draws to come matter it draws
+    evenly among the optimal events. It plans all episodes when
     they begin, each distinct one once, and keeps about 15 kB a step of each: 1 MB for 8 bars of
     eighths, 30 MB for 128 bars of sixteenths.
 

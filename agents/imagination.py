@@ -58,6 +58,7 @@ def imagine(
     keep: bool = False,
     device: str | torch.device = "cpu",
     latent: Tensor | None = None,
+    opening: npt.NDArray[np.int64] | None = None,
 ) -> Imagined:
     """Play one melody in each of N given episodes, as `rollout.play` does in an environment.
 
@@ -76,6 +77,7 @@ def imagine(
         keep: whether to keep the logits.
         device: where the policy is.
         latent: (N, L) what a `LatentPolicy` plays under, in place of what it would draw.
+        opening: (N, t) events that are given and not paid; the policy hears them.
 
     Raises:
         ValueError: the episodes are not of the task's length.
@@ -104,6 +106,7 @@ def imagine(
     seen, every = np.empty((n, len(sizes)), np.uint8), np.arange(n)
     carried, _ = begin_play(player, episodes, chance[0], latent)
     kept: list[Tensor] = []
+    given = 0 if opening is None else opening.shape[1]
 
     def act(t: int, state: State) -> npt.NDArray[np.int64]:
         nonlocal carried
@@ -113,7 +116,7 @@ def imagine(
         if keep:
             kept.append(logits)
         drawn: npt.NDArray[np.int64] = events.cpu().numpy()
-        return drawn
+        return drawn if opening is None or t >= given else opening[:, t]
 
     events, paid = walk(c, start, act, task.steps, reward, episodes, task)
-    return Imagined(events, paid.sum(1), torch.stack(kept, 1) if keep else None)
+    return Imagined(events, paid[:, given:].sum(1), torch.stack(kept, 1) if keep else None)

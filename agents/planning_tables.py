@@ -20,7 +20,7 @@ from musicgym.backends.arrays import judge, rows
 from musicgym.dynamics import Constants, Episodes, State, advance, moment
 from musicgym.observation import observe
 from musicgym.randomness import chance_at
-from musicgym.replay import begin
+from musicgym.replay import after, begin
 from musicgym.reward import Reward, Rule, SequenceTerm
 from musicgym.task import Task
 from musicgym.theory import closest
@@ -342,9 +342,10 @@ def model_of(
     episodes: Episodes,
     weights: Mapping[str, float] | npt.ArrayLike | None = None,
     steps_per_chord: int | None = None,
+    opening: npt.NDArray[np.int64] | None = None,
     **more: Any,
 ) -> Model:
-    """Return the model of episodes under a reward, from their start.
+    """Return the model of episodes under a reward, from their start or an opening's (B, t) end.
 
     Raises:
         NotFiniteMemory: a sequence term has a weight.
@@ -359,4 +360,6 @@ def model_of(
             )
     # A chord a step is the same episode, whatever its chords' length.
     c, state = begin(episodes, task, reward.readings, steps_per_chord or 1)
+    if opening is not None:
+        state = after(c, state, opening)
     return Model(c, state, reward.rules, [given[: len(reward.rules)]], **more)

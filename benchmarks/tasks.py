@@ -237,8 +237,7 @@ def corpus_windows(corpus: Corpus, split: str, task: Task) -> Windows:
         )
     if len(fits) == len(cut.modes):
         return cut
-    tunes, names = (tuple(some[i] for i in fits) for some in (cut.tunes, cut.names))
-    return Windows(*(part[fits] for part in cut[:4]), tunes, names)
+    return cut.at(fits)
 
 
 def _chords(modes: list[int], roots: Any, codes: Any) -> list[Any]:

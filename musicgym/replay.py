@@ -22,7 +22,7 @@ from .reward import Reward, Rule, SequenceTerm
 from .select import count_bits
 from .task import Task, chord_masks
 
-__all__ = ["begin", "episodes_of", "observations", "pay", "start", "walk"]
+__all__ = ["after", "begin", "episodes_of", "observations", "pay", "start", "walk"]
 
 
 def episodes_of(cut: Windows, task: Task) -> Episodes:
@@ -78,6 +78,28 @@ def start(c: Constants, episodes: Episodes) -> tuple[Constants, State]:
         sizes=count_bits(masks.ravel()),
     )
     return c, initial(c, key, np.arange(len(key)), tonic, mode, chance_at(key, 0))
+
+
+def after(c: Constants, state: State, events: npt.NDArray[np.integer]) -> State:
+    """Return the states (N,) after the events (N, t) of an opening.
+
+    Args:
+        c: from `begin`.
+        state: from `begin`: the episodes at their start.
+        events: the first t events, fewer than the episodes have.
+
+    Raises:
+        ValueError: the events leave no step, or are not of N melodies.
+    """
+    if events.ndim != 2 or len(events) != len(state.key) or events.shape[1] >= c.steps:
+        raise ValueError(
+            f"opening: events of shape {events.shape} were given, for {len(state.key)} melodies of "
+            f"{c.steps} steps."
+        )
+    for event in events.T:
+        m = moment(c, state, event.astype(np.int64))
+        state = advance(c, state, m, chance_at(state.key, state.step + 1))
+    return state
 
 
 def observations(

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from musicgym.dynamics import Episodes
 from musicgym.events import FIRST_NOTE, HOLD
 from musicgym.melody import Melody
 from musicgym.meters import METERS
@@ -84,6 +85,21 @@ class Pieces:
             melodies[0].meter,
             melodies[0].steps_per_beat,
         )
+
+    @staticmethod
+    def over(
+        episodes: Episodes, events: npt.ArrayLike, low: int, meter: str, steps_per_beat: int
+    ) -> Pieces:
+        """Return melodies (N, t) in their episodes, whole or as far as they are composed."""
+        played = np.asarray(events).astype(np.int64)
+        tonic, mode, masks = (
+            np.asarray(part).astype(np.int64)
+            for part in (episodes.tonic, episodes.mode, episodes.masks[:, : played.shape[1]])
+        )
+        up = tonic[:, None]  # the chords' masks are above the tonic
+        absolute = (masks << up | masks >> 12 - up) & 4095
+        lowest = np.full(len(played), low)
+        return Pieces(played, lowest, tonic, mode == 1, absolute, meter, steps_per_beat)
 
     @property
     def steps_per_bar(self) -> int:

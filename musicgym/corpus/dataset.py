@@ -196,6 +196,14 @@ class Windows(NamedTuple):
     tunes: tuple[str, ...]
     names: tuple[str, ...]
 
+    def at(self, places: NDArray[np.int64]) -> Windows:
+        """Return some of the windows."""
+        tunes, names = (tuple(some[i] for i in places) for some in (self.tunes, self.names))
+        events, roots, codes, modes = (
+            self.events[places], self.roots[places], self.codes[places], self.modes[places]
+        )  # fmt: skip
+        return Windows(events, roots, codes, modes, tunes, names)
+
 
 def collect(name: str, pieces: Sequence[Piece], report: Mapping[str, int]) -> Corpus:
     """Gather pieces into a corpus: group them by tune, split them, take the fingerprint.

@@ -53,11 +53,8 @@ def formed(
     others = _others(cut, form)
     joined = [_part(cut, others, part, high - low + FIRST_NOTE) for part in parts]
     events, roots, codes = (np.concatenate(some, axis=1) for some in zip(*joined, strict=True))
-    fits = np.flatnonzero((events >= 0).all(1))
-    tunes, names = (tuple(some[i] for i in fits) for some in (cut.tunes, cut.names))
-    return Windows(
-        events[fits].astype(np.uint8), roots[fits], codes[fits], cut.modes[fits], tunes, names
-    )
+    made = Windows(events.astype(np.uint8), roots, codes, cut.modes, cut.tunes, cut.names)
+    return made.at(np.flatnonzero((events >= 0).all(1)))
 
 
 def _others(cut: Windows, form: str) -> NDArray[np.int64]:
@@ -92,5 +89,6 @@ def _part(
     up = np.where((events + part.up).max(1) > highest, part.up - 12, part.up)[:, None]
     moved = np.where(notes, events + up, events)
     moved[notes & (moved < FIRST_NOTE)] = -1
-    codes = codes[:, beats]
-    return moved, np.where(codes > 0, (roots[:, beats] + part.up) % 12, 0).astype(np.int8), codes
+    roots, codes = roots[:, beats], codes[:, beats]
+    roots = np.where(codes > 0, (roots + part.up) % 12, 0)
+    return moved, roots.astype(np.int8), codes.astype(np.int8)
