@@ -37,6 +37,8 @@ from musicgym.agents.policy import ringing_column
 from musicgym.agents.policy_scorer import PolicyScorer
 from musicgym.agents.rollout import play
 from musicgym.agents.style import StyleFacts, StyleModel
+from musicgym.benchmarks.features import FEATURES
+from musicgym.benchmarks.listening.reward_model import RewardModel
 from musicgym.benchmarks.tasks import BenchmarkTask
 from musicgym.corpus.dataset import windows
 from musicgym.emotion import EMOTIONS
@@ -46,7 +48,7 @@ from musicgym.replay import begin, episodes_of, pay
 from musicgym.reward import load
 from musicgym.task import Task
 
-NAMES = ["prior_log_likelihood", "elbo", "critic", "emotion", "style"]
+NAMES = ["prior_log_likelihood", "elbo", "critic", "emotion", "style", "preference"]
 MODES = ["NextStep", "SameStep", "Disabled"]
 SIZE, STEPS = 3, 8
 #: The tiny task in the keys that the models have learned.
@@ -77,7 +79,7 @@ def agent(actor: str, seed: int = 3) -> ACMG:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of checkpoints: every kind of actor, and a style model."""
+    """Return a folder of checkpoints: every kind of actor, a style model and a reward model."""
     folder = tmp_path_factory.mktemp("learned")
     for name in ACTORS:
         made = agent(name)
@@ -90,17 +92,27 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.save(folder / f"{name}.safetensors")
     torch.manual_seed(1)
     StyleModel(StyleFacts.of(small.task(), ("chorale", "folk", "noise"))).save(folder / "style")
+    reward_model().save(folder / "preference")
     return folder
 
 
+def reward_model() -> RewardModel:
+    """Return a reward model that no listener was asked for."""
+    rng, size = np.random.default_rng(5), len(FEATURES)
+    mean, weights = rng.uniform(0, 1, size), rng.normal(size=size)
+    spread = np.where(np.arange(size) == 7, 0.0, 0.5)  # all are alike in one feature
+    return RewardModel(mean, spread, mean - 1.5, mean + 1.5, weights, (("4/4", 1),))
+
+
 def specs(files: Path) -> dict[str, Any]:
-    """Return the five terms, each with its checkpoint."""
+    """Return the six terms, each with its checkpoint."""
     return {
         "prior_log_likelihood": {"scorer": str(files / "melody_lstm.safetensors")},
         "elbo": {"scorer": str(files / "lstm_vae.safetensors"), "spread": "bar"},
         "critic": {"scorer": str(files / "cvae_gan.safetensors")},
         "emotion": {"scorer": str(files / "hierarchical_vae.safetensors"), "target": "sad"},
         "style": {"scorer": str(files / "style"), "style": "folk"},
+        "preference": {"scorer": str(files / "preference"), "spread": "bar"},
     }
 
 
@@ -492,7 +504,8 @@ def test_a_search_and_a_longer_melody_are_paid_too(files: Path) -> None:
     for column in made.events.T:
         envs.step(column)
     assert np.isfinite(made.paid).all() and (made.paid[:, 0] < 0).all()
-    np.testing.assert_allclose(envs.raw[:, 2:], made.paid[:, 2:], rtol=2e-4)
+    whole = slice(2, 5)  # the others are paid by steps or bars
+    np.testing.assert_allclose(envs.raw[:, whole], made.paid[:, whole], rtol=2e-4)
 
 
 def test_an_agent_composes_in_another_key_under_its_own_learned_reward(files: Path) -> None:
@@ -550,7 +563,7 @@ def test_a_file_that_is_missing_corrupt_or_of_another_kind_is_named(
     corrupt, other = tmp_path / "corrupt.safetensors", tmp_path / "other.safetensors"
     corrupt.write_bytes(b"no checkpoint")
     checkpoints.save(other, "markov", {}, {})
-    kind = "style" if name == "style" else "acmg"
+    kind = name if name in ("style", "preference") else "acmg"
     wrong = files / ("melody_lstm.safetensors" if name == "style" else "style")
     held = "acmg" if name == "style" else "style"
     spec = specs(files)[name]
@@ -634,6 +647,7 @@ def test_targets_of_a_model_that_has_met_no_corpus_are_refused(tmp_path: Path) -
         ("style", {"style": "folks"}, "'folks' is not one of chorale, folk, noise; did you mean"),
         ("style", {"style": None}, "say which, of chorale, folk, noise"),
         ("elbo", {"spread": "step"}, "spread='step' is not one of end, bar"),
+        ("preference", {"spread": "step"}, "spread='step' is not one of end, bar"),
         ("critic", {"loader": "nothing.here:load"}, "'nothing.here:load' cannot be loaded"),
         ("critic", {"loader": "musicgym.agents.checkpoints"}, "cannot be loaded"),
         ("critic", {"loder": "x"}, "no parameter 'loder'; did you mean 'loader'"),
