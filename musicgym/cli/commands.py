@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 from .compose import Compose, Interpolate, Reconstruct
 from .data import Data
 from .leaderboard import Leaderboard
+from .listening import Listen, Preference, Ratings
 from .measure import Audit, Bench, Evaluate, Generators, Papers, Tradeoff
 from .training import Pretrain, Train
 
@@ -44,6 +45,9 @@ Command = (
     | Annotated[Papers, conf.subcommand("papers")]
     | Annotated[Generators, conf.subcommand("generators")]
     | Annotated[Leaderboard, conf.subcommand("leaderboard")]
+    | Annotated[Listen, conf.subcommand("listen")]
+    | Annotated[Preference, conf.subcommand("preference")]
+    | Annotated[Ratings, conf.subcommand("ratings")]
     | Annotated[Bench, conf.subcommand("bench")]
 )
 
