@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,8 @@ class Sample(NamedTuple):
         features: (N, 42), see `musicgym.benchmarks.features.features`.
         vectors: (N, 42) the features, standardised by the training windows.
         tunes: (N,) numbers; melodies of one tune, or over the chords of one tune, are not
-            independent. A melody over chords of no known tune has a number of its own, below 0.
+            independent. Those over chords of no known tune have numbers below 0, one for each
+            progression.
         minor: (N,) whether the mode is minor.
     """
 
@@ -160,7 +162,8 @@ class Human:
     def read(self, pieces: Pieces) -> Sample:
         """Return melodies as numbers; each belongs to the tune whose chords it was played over."""
         found = features(pieces)
-        tunes = [self._tune.get(key, -1 - i) for i, key in enumerate(_progressions(pieces))]
+        keys = _progressions(pieces)
+        tunes = [self._tune.get(key, -1 - crc32(key[1], key[0])) for key in keys]
         return Sample(
             found,
             (found - self.centre) / self.scale,
