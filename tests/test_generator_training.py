@@ -16,11 +16,16 @@ from torch import Tensor, nn
 
 from musicgym.agents.acmg import ACMG
 from musicgym.agents.configs import (
+    GENERATORS,
     MODELS,
+    CVAEGANConfig,
+    GeneratorConfig,
     GeneratorTraining,
+    HierarchicalVAEConfig,
     LSTMVAEConfig,
     MelodyLSTMConfig,
     PretrainConfig,
+    TransformerVAEConfig,
 )
 from musicgym.agents.generators import training
 from musicgym.agents.generators.training import Descent, Pupil, train
@@ -209,6 +214,38 @@ def test_a_pretraining_of_melody_lstm_goes_on_to_the_bit(tmp_path: Path) -> None
         assert torch.equal(value, again.model.state_dict()[name]), name
     with pytest.raises(ValueError, match="unfinished training of"):
         pretrain(held, TASK, SIZE, replace(config, batch=16), checkpoint=path)
+
+
+TINY_GENERATORS: dict[str, tuple[GeneratorConfig, dict[str, Any]]] = {
+    "lstm_vae": (LSTMVAEConfig(hidden=8, latent=2, layers=1), {}),
+    "transformer_vae": (TransformerVAEConfig(width=8, heads=2, latent=2, layers=1), {}),
+    "hierarchical_vae": (HierarchicalVAEConfig(hidden=8, heads=2, latent=2), {"reading": 0.0}),
+    "cvae_gan": (
+        CVAEGANConfig(latent=2, hidden=8, encoder=8, critic=4, styles=("walks",), metres=("4/4",)),
+        {"critic_steps": 1, "rows": 8},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_pretraining_of_each_generator_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
+    """The second epoch of the CVAE-GAN begins between two turns of its GAN, every third batch."""
+    path, held = tmp_path / "begun.safetensors", corpus(8, bars=6)
+    size, more = TINY_GENERATORS[name]
+    config = MODELS[name][1](epochs=2, batch=8, **more)
+
+    def stop(figures: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    plain = pretrain(held, TASK, size, config)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(held, TASK, size, config, stop, checkpoint=path)
+    again = pretrain(held, TASK, size, config, checkpoint=path)
+    assert again.figures == plain.figures
+    for key, values in plain.curve.items():
+        assert key == "seconds" or again.curve[key] == values, key
+    for key, value in plain.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[key]), key
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_a_sentence() -> None:

@@ -95,7 +95,6 @@ class CVAEGAN(Generator):
         self.register_buffer("centre", torch.zeros(shape))
         self.register_buffer("spread", torch.ones(shape))
         self._parts, self._batches = "both", 1
-        self._told: dict[str, Tensor] = {}
 
     # What is learned from.
 
@@ -267,7 +266,7 @@ class CVAEGAN(Generator):
 
         The GAN's are Adam(1e-4, 0, 0.9), as in WGAN-GP; the critic's gradient is not clipped.
         """
-        self._parts, self._batches, self._told = training.parts, steps, {}
+        self._parts, self._batches, self.notes = training.parts, steps, {}
         both = list(self.decoder.parameters())
         whole = [*both, *self.reader.parameters(), *self.posterior.parameters()]
         optimiser = torch.optim.AdamW(whole, weight_decay=training.weight_decay)
@@ -302,9 +301,9 @@ class CVAEGAN(Generator):
             told |= self.losses(batch, share, training)
             descents[0].step(training.alpha * told["loss"])
         if training.parts != "cvae":
-            if round(share * self._batches) % training.every == 0 or not self._told:
-                self._told = self.duel(batch, task, share, training, descents)
-            told |= self._told
+            if round(share * self._batches) % training.every == 0 or not self.notes:
+                self.notes = self.duel(batch, task, share, training, descents)
+            told |= {name: torch.tensor(value) for name, value in self.notes.items()}
         if training.parts == "gan":
             told = {"loss": told["wasserstein"], **told}
         return told
@@ -329,8 +328,8 @@ class CVAEGAN(Generator):
 
     def duel(
         self, batch: Any, task: Task, share: float, training: Any, descents: Sequence[Descent]
-    ) -> dict[str, Tensor]:
-        """Take the GAN's turn on a batch; return its figures, each ()."""
+    ) -> dict[str, float]:
+        """Take the GAN's turn on a batch; return its figures."""
         size, rows = len(batch.events), training.rows
         with torch.no_grad():
             fakes = self.decoder.unroll(batch, self.imagined(batch), task)
@@ -353,9 +352,9 @@ class CVAEGAN(Generator):
             loss = loss + training.alpha * self.losses(few, share, training)["loss"]
         descents[1].step(loss)
         return {
-            "wasserstein": apart.detach(),
-            "penalty": penalty.detach(),
-            "opinion": opinion.detach(),
+            "wasserstein": float(apart.detach()),
+            "penalty": float(penalty.detach()),
+            "opinion": float(opinion.detach()),
         }
 
     def imagined(self, scenes: Scenes) -> Tensor:

@@ -58,7 +58,15 @@ class Pupil(nn.Module):
     """A model that `train` can train. A subclass writes `losses` and `figures`; the rest may stay.
 
     A model with several optimisers, inner steps or a curriculum writes `descents` and `learn`.
+
+    Attributes:
+        notes: what `learn` carries from batch to batch beside the weights; a checkpoint keeps it.
     """
+
+    def __init__(self) -> None:
+        """Note nothing yet."""
+        super().__init__()
+        self.notes: dict[str, float] = {}
 
     def lessons(self, corpus: Corpus, split: str, task: Task, hop: int = 1) -> list[Any]:
         """Return the windows of a split, in groups of one length.
@@ -256,7 +264,7 @@ class _Course:
             tensors["random_cuda"] = torch.cuda.get_rng_state(device)
         facts = {
             "about": self.about, "epoch": self.epoch, "best_epoch": self.best_epoch,
-            "best": self.best, "curve": self.curve, "descents": learned,
+            "best": self.best, "curve": self.curve, "descents": learned, "notes": self.model.notes,
         }  # fmt: skip
         checkpoints.save(path, "training", tensors, facts)
 
@@ -286,3 +294,4 @@ class _Course:
             torch.cuda.set_rng_state(held.tensors["random_cuda"], device)
         self.epoch, self.best_epoch = facts["epoch"], facts["best_epoch"]
         self.best, self.curve = facts["best"], facts["curve"]
+        self.model.notes = facts.get("notes", {})
