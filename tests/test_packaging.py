@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tree import FLOORS, ROOT, modules
+from tree import FLOORS, ROOT, modules, settings
 
 FOLDERS = (*FLOORS, "tests", "examples", "docs")
 LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
@@ -91,13 +91,19 @@ def wheel(clone: Path) -> Path:
     return build("wheel", clone, clone.parent / "wheel")
 
 
-def test_the_wheel_holds_every_module_and_the_mark_that_it_is_typed(wheel: Path) -> None:
+def test_the_wheel_holds_every_module_and_every_file_of_data(wheel: Path) -> None:
     installed = {
         str(path if path.parts[0] == "musicgym" else Path("musicgym") / path): ROOT / path
         for path in modules().values()
     }
+    for package, patterns in settings()["tool"]["setuptools"]["package-data"].items():
+        inside = Path(*package.split("."))
+        source = ROOT / (inside if package == "musicgym" else inside.relative_to("musicgym"))
+        files = [file for pattern in patterns for file in source.glob(pattern)]
+        assert files, f"{package} has no data"
+        installed |= {str(inside / file.name): file for file in files}
     found = contents(wheel)
-    assert sorted(found) == sorted([*installed, "musicgym/py.typed"])
+    assert sorted(found) == sorted(installed)
     assert [name for name, path in installed.items() if found[name] != path.read_bytes()] == []
 
 

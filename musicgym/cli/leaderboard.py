@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro import conf
 
-__all__ = ["Leaderboard", "LeaderboardRun"]
+__all__ = ["Leaderboard", "LeaderboardPage", "LeaderboardRun"]
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,9 @@ class LeaderboardRun:
 
     def run(self) -> None:
         """Run the command."""
-        from musicgym.benchmarks import leaderboard
+        from musicgym.benchmarks import leaderboard, leaderboard_ray, leaderboard_workers
         from musicgym.benchmarks.entry_files import read_entries
         from musicgym.benchmarks.leaderboard_progress import Display
-        from musicgym.benchmarks.leaderboard_workers import work
 
         runs = leaderboard.plan_runs(
             leaderboard.suite_of(self.suite), read_entries(self.entries), self.seeds, self.count,
@@ -58,7 +57,10 @@ class LeaderboardRun:
         with leaderboard.claimed(self.out):
             left = leaderboard.missing(runs, self.out, self.retry)
             with Display(left, len(runs) - len(left), self.jobs) as display:
-                work(left, self.out, self.jobs, display)
+                if self.ray:
+                    leaderboard_ray.work(left, self.out, self.ray, display)
+                else:
+                    leaderboard_workers.work(left, self.out, self.jobs, display)
             failed = leaderboard.failures(runs, self.out)
         print(f"runs: {len(runs)}, of which {len(left)} were made now; records in {self.out}")
         for run, why in failed:
@@ -78,11 +80,38 @@ class LeaderboardShow:
 
 @dataclass(frozen=True)
 class LeaderboardPage:
-    """Write the page of a leaderboard."""
+    """Write a leaderboard as one page that needs no network: a table, pictures, melodies to hear.
+
+    Attributes:
+        records: folder of the records, as `leaderboard run` leaves it.
+        out: folder of the page; its file is index.html.
+        melodies: of each entry on each task; 0 leaves them out.
+        tasks_with_audio: tasks whose melodies sound; the first that has melodies by default. Those
+            of the other tasks are shown as scores and piano rolls. A melody of 8 bars takes about
+            80 kB with sound and 8 kB without.
+    """
+
+    records: conf.Positional[Path]
+    out: Path = field(kw_only=True)
+    melodies: int = 3
+    tasks_with_audio: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Run the command."""
-        raise ValueError("leaderboard page: not there yet.")
+        from functools import partial
+
+        from tqdm import tqdm
+
+        from musicgym.benchmarks.page import LARGE, write_page
+
+        bar = partial(tqdm, desc="melodies", unit="entry", dynamic_ncols=True, leave=False)
+        path = write_page(self.records, self.out, self.melodies, self.tasks_with_audio, bar)
+        size = path.stat().st_size
+        print(f"{path}: {size / 1e6:.1f} MB; open it in a browser, it needs no network.")
+        if size > LARGE:
+            print(
+                "It is large for a phone: fewer --melodies or --tasks-with-audio make it smaller."
+            )
 
 
 @dataclass(frozen=True)
