@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -109,8 +110,7 @@ def resampled(scores: npt.ArrayLike, seed: int, resamples: int = RESAMPLES) -> F
     In each of S resamples R runs of each task are drawn with replacement, in each task anew.
     """
     given = np.asarray(scores, np.float64)
-    drawn = np.random.default_rng(seed).integers(len(given), size=(resamples, *given.shape))
-    return np.take_along_axis(given[None], drawn, axis=1)
+    return given.ravel()[_places(*given.shape, seed, resamples)]
 
 
 def estimate(
@@ -230,8 +230,17 @@ def _shares(runs: int, tasks: int, seed: int, side: int) -> Floats:
     return drawn / runs
 
 
-def _pooled(scores: npt.ArrayLike) -> Floats:
-    given = np.asarray(scores, np.float64)
+@lru_cache(4)
+def _places(runs: int, tasks: int, seed: int, resamples: int) -> Ints:
+    """Return which of the scores (R, K), one after another, each resample takes: (S, R, K)."""
+    drawn = np.random.default_rng(seed).integers(runs, size=(resamples, runs, tasks))
+    return np.asarray(drawn * tasks + np.arange(tasks))
+
+
+def _pooled(scores: npt.ArrayLike) -> npt.NDArray[Any]:
+    given = np.asarray(scores)
+    if given.dtype.kind != "f":
+        given = given.astype(np.float64)
     if given.ndim < 2 or not given.shape[-1] * given.shape[-2]:
         raise ValueError(f"statistics: scores of shape {given.shape} are not (runs, tasks).")
     return given.reshape(*given.shape[:-2], -1)

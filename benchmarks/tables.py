@@ -48,6 +48,8 @@ SHARES = {
 }  # fmt: skip
 #: The best-of-N rows of a table; the others are in the records and in the picture.
 SEARCHES = ("best_of_4", "best_of_16", "best_of_64", "best_of_1024")
+#: The name of a row of the best-of-N curve.
+SEARCH = re.compile(r"best_of_(\d+)")
 #: Systems beside each other on a terminal of 80 columns, and the width of a figure's name.
 ACROSS, NAME = 5, 34
 
@@ -111,7 +113,7 @@ def shown(systems: Sequence[Row], asked: Sequence[str] = ()) -> list[Row]:
 
 def is_search(row: Row) -> bool:
     """Tell whether a row is one of the best-of-N curve."""
-    return re.fullmatch(r"best_of_\d+", row.name) is not None
+    return SEARCH.fullmatch(row.name) is not None
 
 
 def cell(row: Row, figure: str, spread: bool = False) -> str:
@@ -186,7 +188,7 @@ def against_search(systems: Sequence[Row]) -> list[str]:
         return []
     prior = next((row for row in systems if row.name == "melody_lstm"), None)
     search = dict(sorted({**({1: prior} if prior else {}), **search}.items()))
-    steps = BenchmarkTask(**systems[0].records[0].task).plain("random").steps
+    steps = BenchmarkTask(**systems[0].records[0].task).own
     last = kl_bound(max(search), steps)
     lines = []
     for row in systems:

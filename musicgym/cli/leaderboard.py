@@ -8,7 +8,9 @@ from typing import Annotated
 
 from tyro import conf
 
-__all__ = ["Leaderboard", "LeaderboardPage", "LeaderboardRun"]
+from .text import wrapped
+
+__all__ = ["Leaderboard", "LeaderboardPage", "LeaderboardRun", "LeaderboardShow"]
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,41 @@ class LeaderboardRun:
 
 @dataclass(frozen=True)
 class LeaderboardShow:
-    """Show who stands where."""
+    """Show who stands where, and how surely.
+
+    Attributes:
+        folder: of the records that `musicgym leaderboard run` wrote.
+        task: one task of the suite; all together by default.
+        budget: rank only entries that keep to so much KL to the frozen prior, in nats a step:
+            usually 0.02, 0.05, 0.1 or 0.3. Without it all are ranked.
+        entry: show only these; ranks stay those among all.
+        markdown: where to write the table as Markdown; it is printed in any case.
+    """
+
+    folder: conf.Positional[Path]
+    task: str = ""
+    budget: float | None = None
+    entry: tuple[str, ...] = ()
+    markdown: Path | None = None
 
     def run(self) -> None:
         """Run the command."""
-        raise ValueError("leaderboard show: not there yet.")
+        import gc
+
+        from musicgym.benchmarks import standings_text
+        from musicgym.benchmarks.records import read_suite
+        from musicgym.benchmarks.standings import standings
+        from musicgym.files import write_whole
+
+        gc.disable()  # thousands of records and no garbage: looking for it doubles the time
+        found = standings(read_suite(self.folder), self.budget, self.task)
+        print(standings_text.columns(found, self.entry))
+        print("", *wrapped(standings_text.explained(found, self.entry)), sep="\n")
+        if self.markdown:
+            table = standings_text.markdown(found, self.entry)
+            lines = [table, "", *standings_text.explained(found, self.entry), ""]
+            self.markdown.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.markdown, "\n".join(lines).encode())
 
 
 @dataclass(frozen=True)

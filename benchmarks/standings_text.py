@@ -1,0 +1,174 @@
+"""Standings as tables for people: in a terminal of 80 columns, and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .records import HUMAN
+from .standings import OVER, SEEDS, Row, Standings
+from .standings_scores import PRIOR
+from .tables import heading, scale
+
+__all__ = ["columns", "explained", "markdown"]
+
+#: The music metrics that stand beside the score.
+MUSIC = ("mmd2", "vendi", "copied", "entropy")
+#: Width of an entry's name on a terminal, and tasks beside each other.
+NAME, ACROSS = 24, 5
+#: What is undefined.
+NONE = "-"
+
+
+def columns(standings: Standings, entries: Sequence[str] = ()) -> str:
+    """Return tables of at most 80 columns: who stands where, what it is like, and why not ranked.
+
+    Args:
+        standings: who stands where.
+        entries: only these rows; ranks stay those among all.
+
+    Raises:
+        ValueError: there is no such entry.
+    """
+    rows = _chosen(standings, entries)
+    score = "return" if standings.by_return else "score"
+    lines = [
+        _about(standings),
+        "",
+        f"{'rank':>5} {'entry':<{NAME}} {score + ' [95 %]':<22} {'KL':>6} "
+        f"{'best-of-N':>15} {'N':>4}",
+        *(
+            f"{_rank(row):>5} {_short(row.entry):<{NAME}} {_interval(row):<22} "
+            f"{_number(row.figures.get('kl')):>6} {_search(row):>15} {row.samples:>4,}"
+            for row in rows
+            if row.entry != HUMAN
+        ),
+        "",
+        f"{'entry':<{NAME}}" + "".join(f"{heading(name):>10}" for name in MUSIC)
+        + f"{'steps':>9}{'seconds':>9}",
+        *(
+            f"{_short(row.entry):<{NAME}}" + "".join(f"{_music(row, n):>10}" for n in MUSIC)
+            + f"{_count(row.training_steps):>9}{_count(row.training_seconds):>9}"
+            for row in rows
+        ),
+    ]  # fmt: skip
+    tasks = () if standings.by_return else tuple(standings.unscored)
+    for first in range(0, len(tasks), ACROSS):
+        some = tasks[first : first + ACROSS]
+        lines += ["", f"{'return':<{NAME}}" + "".join(f"{name[:10]:>11}" for name in some)]
+        lines += [f"{_short(row.entry):<{NAME}}" + "".join(f"{_paid(row, n):>11}" for n in some)
+                  for row in rows]  # fmt: skip
+    return "\n".join(lines)
+
+
+def markdown(standings: Standings, entries: Sequence[str] = ()) -> str:
+    """Return one Markdown table of the same, a row an entry."""
+    tasks = () if standings.by_return else tuple(standings.unscored)
+    heads = ["rank", "entry", "return" if standings.by_return else "score", "KL", "best-of-N", "N",
+             *map(heading, MUSIC), *(f"return on {n}" for n in tasks), "steps", "seconds",
+             "not ranked"]  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in _chosen(standings, entries):
+        cells = [_rank(row), row.entry, _interval(row), _number(row.figures.get("kl")),
+                 _search(row), f"{row.samples:,}", *(_music(row, n) for n in MUSIC),
+                 *(_paid(row, n) for n in tasks), _count(row.training_steps),
+                 _count(row.training_seconds), row.why]  # fmt: skip
+        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def explained(standings: Standings, entries: Sequence[str] = ()) -> list[str]:
+    """Return what the tables do not say by themselves, a paragraph a line."""
+    rows = _chosen(standings, entries)
+    unit = (
+        "Scores are returns."
+        if standings.by_return
+        else f"Score: the interquartile mean of (return - prior's) / (optimum - prior's), runs of "
+        f"all tasks together; the prior is {PRIOR}. Its interval is over seeds."
+    )
+    lines = [
+        unit,
+        "Rank: 1 + the ranked entries clearly above, where the 95 % interval of the paired "
+        "difference (seeds, then tunes resampled) leaves out 0; after the dash the last rank that "
+        "it may have.",
+        "best-of-N: the score less that of the best of N melodies of the prior at the same KL, "
+        "without any training; BELOW where it is clearly less, ? where the KL is beyond the "
+        "largest N. N: melodies drawn for each that is kept.",
+    ]
+    human = next((row for row in rows if row.entry == HUMAN), None)
+    if human and (deviation := human.figures.get("mmd2_deviation", 0)) > 0:
+        lines.append(
+            f"mmd2 of {HUMAN} is the floor, human melodies against human melodies of other tunes; "
+            f"its standard deviation is {deviation:.3f}."
+        )
+    lines += [f"{name} has no score: {why}." for name, why in standings.unscored.items()]
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.why and row.entry != HUMAN:
+            reasons.setdefault(row.why, []).append(row.entry)
+    return lines + [f"Not ranked, {why}: {', '.join(names)}." for why, names in reasons.items()]
+
+
+def _chosen(standings: Standings, entries: Sequence[str]) -> list[Row]:
+    """Return the rows that are asked for, the human row first."""
+    held = {row.entry: row for row in standings.rows}
+    for name in entries:
+        if name not in held:
+            raise ValueError(f"entry: {name!r} is none of {', '.join(sorted(held))}.")
+    human: Iterable[Row] = [held[HUMAN]] if HUMAN in held else []
+    rest = [row for row in standings.rows if row.entry != HUMAN]
+    return [*human, *(row for row in rest if not entries or row.entry in entries)]
+
+
+def _about(standings: Standings) -> str:
+    where = (
+        f"task {standings.tasks[0]} (indicative)"
+        if len(standings.tasks) == 1
+        else f"{len(standings.tasks)} tasks"
+    )
+    held = (
+        "any KL" if standings.budget is None
+        else f"KL at most {OVER} x {standings.budget:g} nats a step"
+    )  # fmt: skip
+    return f"{standings.suite}: {where}, {held}; ranked from {SEEDS} seeds on"
+
+
+def _rank(row: Row) -> str:
+    if row.rank is None:
+        return NONE
+    return f"{row.rank}" if row.last == row.rank else f"{row.rank}-{row.last}"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None or value != value else f"{value:.3f}"
+
+
+def _interval(row: Row) -> str:
+    value, low, high = row.score
+    if value != value:
+        return NONE
+    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low == low else "")
+
+
+def _search(row: Row) -> str:
+    if row.search is None:
+        return NONE
+    side = {"below": " BELOW", "undecided": " ?"}.get(row.search.side, f" {row.search.side}")
+    return f"{row.search.value:+.3f}{side}"
+
+
+def _music(row: Row, name: str) -> str:
+    value = row.figures.get(name, float("nan"))
+    times = scale(name)
+    return NONE if value != value else f"{times * value:.{1 if times > 1 or value >= 10 else 3}f}"
+
+
+def _paid(row: Row, task: str) -> str:
+    return f"{row.returns[task][0]:.2f}" if task in row.returns else NONE
+
+
+def _count(value: float) -> str:
+    return NONE if not value else f"{value / 1e6:.2f}M" if value >= 1e6 else f"{value:,.0f}"
