@@ -22,10 +22,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from musicgym.corpus.dataset import prepare
+from musicgym.corpus.dataset import Corpus, prepare
 from musicgym.theory import closest
 
-from .entries import Workshop
+from .entries import PLANNERS, Workshop
 from .entry_files import EntrySpec
 from .evaluate import Evaluation, search_sizes
 from .records import HUMAN, Record, stem
@@ -112,7 +112,8 @@ def plan_runs(
 
     First what others share: the human rows, whose task's prior is made on the way. Then the simple
     entries, task by task; the searches; and the trained entries, seed by seed, so that whenever it
-    is stopped all entries have about as many seeds.
+    is stopped all entries have about as many seeds. Tasks without an exact optimum have no rows of
+    the planners.
 
     Args:
         suite: whose tasks.
@@ -158,6 +159,8 @@ def plan_runs(
                 search = EntrySpec(f"best_of_{best_of}", f"best_of_{best_of}", 0)
                 runs.append(Run(*place, search, seed, count, "search", best_of))
             for spec in wanted:
+                if spec.policy in PLANNERS and task.no_optimum:
+                    continue
                 kind, entry = "simple", spec
                 if spec.learns:
                     kind, entry = "trained", replace(spec, steps=steps or spec.steps or task.budget)
@@ -193,7 +196,7 @@ def held(run: Run, folder: Path) -> dict[str, Record | None]:
         ValueError: one was edited, came about otherwise, or is there twice.
     """
     place, found = folder / run.task_name, dict[str, Record | None]()
-    content = _content(run, _graded(run, folder))
+    content = _content(run, _graded(run))
     for name in run.names:
         paths = sorted(place.glob(f"{escape(stem(name, run.seed))}-????????.json"))
         if len(paths) > 1:
@@ -232,7 +235,7 @@ def carry_out(run: Run, folder: Path, agents: Path | None = None) -> Path:
     Raises:
         OSError: the disk is full.
     """
-    graded, place = _graded(run, folder, agents), folder / run.task_name
+    graded, place = _graded(run, agents or folder / AGENTS), folder / run.task_name
     for record in held(run, folder).values():
         if record and record.error:
             (place / record.file).unlink()  # it is tried again
@@ -252,7 +255,7 @@ def carry_out(run: Run, folder: Path, agents: Path | None = None) -> Path:
 
 def fail(run: Run, folder: Path, why: str) -> Path:
     """Write that a run failed, and why; return the path of the (last) record."""
-    graded, path = _graded(run, folder), folder
+    graded, path = _graded(run), folder
     entry = run.entry
     facts = {"policy": entry.policy, "settings": dict(entry.settings), "budget": entry.steps}
     facts["content"] = _content(run, graded)
@@ -316,20 +319,26 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _graded(run: Run, folder: Path, agents: Path | None = None) -> Evaluation:
-    """Return what grades the runs of a task; this process keeps them."""
+def _graded(run: Run, agents: Path | None = None) -> Evaluation:
+    """Return what grades the runs of a task; this process keeps it with all that they share."""
     text = json.dumps(run.task, sort_keys=True)
-    return _evaluation(run.suite, run.task_name, text, run.count, agents or folder / AGENTS)
+    return _evaluation(run.suite, run.task_name, text, run.count, agents)
 
 
-@lru_cache(maxsize=32)
-def _evaluation(suite: str, task_name: str, text: str, count: int, agents: Path) -> Evaluation:
+@lru_cache(maxsize=64)
+def _evaluation(
+    suite: str, task_name: str, text: str, count: int, agents: Path | None
+) -> Evaluation:
     task = BenchmarkTask(**json.loads(text))
-    corpus = prepare(
-        task.corpus, steps_per_beat=task.steps_per_beat, jobs=os.cpu_count() or 1, progress=False
-    )
+    corpus = _corpus(task.corpus, task.steps_per_beat)
     shop = Workshop(task, corpus, lambda name, total: lambda figures: None, agents=agents)
     return Evaluation(shop, count, suite=suite, task_name=task_name)
+
+
+@lru_cache
+def _corpus(name: str, steps_per_beat: int) -> Corpus:
+    jobs = os.cpu_count() or 1
+    return prepare(name, steps_per_beat=steps_per_beat, jobs=jobs, progress=False)
 
 
 def _content(run: Run, graded: Evaluation) -> str:

@@ -28,7 +28,13 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class Watcher(Protocol):
-    """Who is told how the runs go."""
+    """Who is told how the runs go.
+
+    Attributes:
+        jobs: how many runs are at work at once.
+    """
+
+    jobs: int
 
     def begun(self, run: Run) -> None:
         """Hear that a run has begun."""
