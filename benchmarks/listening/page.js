@@ -160,6 +160,7 @@
     $("bar").setAttribute("aria-valuenow", String(done));
     $("bar").firstElementChild.style.width = `${(100 * done) / TOTAL}%`;
     update();
+    $("where").focus(); // away from what was pressed, so that the keys mean the new pair
   }
   function missing() {
     const { plays, choice, marks } = said.pairs[shown];
