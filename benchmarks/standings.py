@@ -94,6 +94,7 @@ class Standings:
     Attributes:
         suite: its name.
         budget: the KL that ranked entries keep to, in nats a step; None for any.
+        task: the one task that is shown; empty where all are.
         tasks: those that the score is over.
         unscored: tasks without an exact optimum, and why; they are shown by return.
         by_return: whether the scores are returns: one task is shown, and it is such a task.
@@ -102,6 +103,7 @@ class Standings:
 
     suite: str
     budget: float | None
+    task: str
     tasks: tuple[str, ...]
     unscored: Mapping[str, str]
     by_return: bool
@@ -210,7 +212,7 @@ class Board:
         rows.sort(key=_order)
         by_return = bool(task and task in unscored)
         told = {n: w for n, w in unscored.items() if not task or n == task}
-        return Standings(self.suite, budget, chosen, told, by_return, tuple(rows))
+        return Standings(self.suite, budget, task, chosen, told, by_return, tuple(rows))
 
     def _why(
         self, e: int, contest: Contest, shown: Sequence[TaskScores], budget: float | None
@@ -234,7 +236,7 @@ class Board:
                    for (name, _), why in some.odd.items() if name == entry]  # fmt: skip
             return f"{len(contest.seeds[e])} of {SEEDS} seeds" + (f": {odd[0]}" if odd else "")
         limit = contest.kl_limits[e]
-        if budget is not None and not limit <= OVER * budget:
+        if budget is not None and not limit <= OVER * budget * (1 + 1e-9):
             return f"KL {limit:.3f}" if limit == limit else "its KL is not known"
         return ""
 

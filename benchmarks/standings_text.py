@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from .records import HUMAN
 from .standings import OVER, SEEDS, Row, Standings
 from .standings_scores import PRIOR
-from .tables import heading, scale
+from .tables import SEARCH, heading, scale
 
 __all__ = ["columns", "explained", "markdown"]
 
 #: The music metrics that stand beside the score.
 MUSIC = ("mmd2", "vendi", "copied", "entropy")
 #: Width of an entry's name on a terminal, and tasks beside each other.
-NAME, ACROSS = 24, 5
+NAME, ACROSS = 22, 5
 #: What is undefined.
 NONE = "-"
 
@@ -34,11 +34,11 @@ def columns(standings: Standings, entries: Sequence[str] = ()) -> str:
     lines = [
         _about(standings),
         "",
-        f"{'rank':>5} {'entry':<{NAME}} {score + ' [95 %]':<22} {'KL':>6} "
-        f"{'best-of-N':>15} {'N':>4}",
+        f"{'rank':>5} {'entry':<{NAME}} {score + ' [95 %]':<23} {'KL':>6} "
+        f"{'best-of-N':>13} {'N':>5}",
         *(
-            f"{_rank(row):>5} {_short(row.entry):<{NAME}} {_interval(row):<22} "
-            f"{_number(row.figures.get('kl')):>6} {_search(row):>15} {row.samples:>4,}"
+            f"{_rank(row):>5} {_short(row.entry):<{NAME}} {_interval(row):<23} "
+            f"{_kl(row):>6} {_search(row):>13} {row.samples:>5,}"
             for row in rows
             if row.entry != HUMAN
         ),
@@ -68,7 +68,7 @@ def markdown(standings: Standings, entries: Sequence[str] = ()) -> str:
              "not ranked"]  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in _chosen(standings, entries):
-        cells = [_rank(row), row.entry, _interval(row), _number(row.figures.get("kl")),
+        cells = [_rank(row), row.entry, _interval(row), _kl(row),
                  _search(row), f"{row.samples:,}", *(_music(row, n) for n in MUSIC),
                  *(_paid(row, n) for n in tasks), _count(row.training_steps),
                  _count(row.training_seconds), row.why]  # fmt: skip
@@ -121,9 +121,9 @@ def _chosen(standings: Standings, entries: Sequence[str]) -> list[Row]:
 
 def _about(standings: Standings) -> str:
     where = (
-        f"task {standings.tasks[0]} (indicative)"
-        if len(standings.tasks) == 1
-        else f"{len(standings.tasks)} tasks"
+        f"task {standings.task} (indicative)"
+        if standings.task
+        else f"score over {len(standings.tasks)} tasks"
     )
     held = (
         "any KL" if standings.budget is None
@@ -142,15 +142,20 @@ def _short(name: str) -> str:
     return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
 
 
-def _number(value: float | None) -> str:
-    return NONE if value is None or value != value else f"{value:.3f}"
+def _number(value: float) -> str:
+    return NONE if value != value else f"{round(value, 3) + 0.0:.3f}"  # no -0.000
+
+
+def _kl(row: Row) -> str:
+    bound = "≤" if SEARCH.fullmatch(row.entry) else ""
+    return bound + _number(row.figures.get("kl", float("nan")))
 
 
 def _interval(row: Row) -> str:
     value, low, high = row.score
     if value != value:
         return NONE
-    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low == low else "")
+    return _number(value) + (f" [{_number(low)}, {_number(high)}]" if low == low else "")
 
 
 def _search(row: Row) -> str:
