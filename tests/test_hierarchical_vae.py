@@ -259,6 +259,13 @@ def test_reading_comes_first_and_the_emotion_counts_in_what_stops_the_training()
     assert told["bound"] == pytest.approx(told["reconstruction"] + told["kl"], rel=1e-5)
 
 
+def test_windows_shorter_than_a_phrase_are_refused_with_both_lengths() -> None:
+    short = small.task(bars=1, progression="random")
+    made = HierarchicalVAE(layout(short), short.n_events, HierarchicalVAEConfig(hidden=16))
+    with pytest.raises(ValueError, match="bars: 1 was given, .* phrases of 2 bars"):
+        made.lessons(CORPUS, "train", short)
+
+
 def test_without_a_task_no_melody_is_played() -> None:
     made = HierarchicalVAE(layout(TASK), TASK.n_events, HierarchicalVAEConfig(hidden=16))
     with pytest.raises(ValueError, match="no task to play"):

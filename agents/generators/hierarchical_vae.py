@@ -176,7 +176,16 @@ class HierarchicalVAE(Generator):
     # Emotions
 
     def lessons(self, corpus: Corpus, split: str, task: Task, hop: int = 1) -> list[Lessons]:
-        """Return the windows of a split; those of the training split set the emotions' targets."""
+        """Return the windows of a split; those of the training split set the emotions' targets.
+
+        Raises:
+            ValueError: there is no such window, or it is shorter than a phrase.
+        """
+        if task.bars < PHRASE:
+            raise ValueError(
+                f"bars: {task.bars} was given, and a HierarchicalVAE learns phrases of {PHRASE} "
+                f"bars, so it needs {PHRASE} or more."
+            )
         made = lessons(corpus, split, task, hop)
         if split == "train":
             cut = windows(
