@@ -81,7 +81,7 @@ class Scene(NamedTuple):
     Attributes:
         task: of their length.
         episodes: their chords (N windows).
-        lessons: what a policy sees and plays in them.
+        lessons: what a policy sees and plays in them, on the agent's device.
         shift: semitones from there to the melody's own key.
         key: the melody's own.
     """
@@ -254,7 +254,8 @@ def _scene(agent: ACMG, melody: Melody, bars: int | None = None) -> Scene:
     cut = Windows(rows, roots, codes, modes, names, names)
     episodes = episodes_of(cut, task)
     heard = perform(episodes, task, lambda t, _: rows[:, t])
-    return Scene(task, episodes, heard, shift, melody.key)
+    there = Lessons(*(part.to(agent.device) for part in heard))
+    return Scene(task, episodes, there, shift, melody.key)
 
 
 def _shift(melody: Melody, task: Task) -> int:

@@ -84,6 +84,18 @@ def test_the_share_of_equal_steps_is_counted():
     assert Reconstruction(one, other, (), 0.0, 0.0, 0.0).same == equal / 32
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_an_agent_on_a_gpu_reads_and_plays_what_it_does_on_a_cpu():
+    host, tune = agent(), melody()
+    there = ACMG(host.config, "cuda")
+    there.model.load_state_dict(host.model.state_dict())
+    for one, other in zip(reconstruct(host, tune), reconstruct(there, tune), strict=True):
+        assert one.nats == pytest.approx(other.nats, rel=1e-4)
+    ends = (tune, melody("G major"))
+    for one, other in zip(interpolate(host, *ends), interpolate(there, *ends), strict=True):
+        assert len(one.melody.events) == len(other.melody.events)
+
+
 @torch.no_grad()
 def test_the_cost_of_a_window_is_that_of_its_events_under_its_latent():
     made = agent()
