@@ -63,7 +63,7 @@ class BoundScorer(_Whole):
 
 
 class CriticScorer(_Whole):
-    """The critic of a CVAE-GAN, standardised on its corpus."""
+    """The critic of a CVAE-GAN, standardised on the melodies of its training."""
 
     model: Any
 

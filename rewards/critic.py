@@ -16,11 +16,13 @@ class Critic(Learned, WholeMelody):
     .. math:: (D(x, C) - \mu) / \sigma
 
     with D the WGAN-GP critic of a CVAE-GAN, which hears the melody x and its conditions C (chords,
-    key, metre), and its mean and standard deviation over the corpus.
+    key, metre, style), and its mean and standard deviation over the melodies that it has learned
+    from, of all styles and metres together.
 
     Reference: Ganorkar & Rathkanthiwar; Gulrajani et al. 2017 (arXiv 1704.00028). Departs from
-    them: the score is standardised, so that 0 is a typical melody of the corpus. Range: all
-    numbers; mostly -3 to 3 on the corpus. Silent on: every step but the last. Rests and holds are
+    them: the score is standardised, so that 0 is typical of all these melodies. (Those of one style
+    may lie beside it: chorales at 0.9 with the default model.) Range: all numbers; mostly -3 to 3
+    on these melodies. Silent on: every step but the last. Rests and holds are
     heard as the events that they are; a melody of rests only has a score as any other has. The
     range, grid and meter must be those of the checkpoint, in C major or A minor, or moved with the
     key.

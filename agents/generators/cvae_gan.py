@@ -250,10 +250,10 @@ class CVAEGAN(Generator):
         return self.critic.read(events, scenes.observation)
 
     def score(self, lessons: Lessons | Scenes) -> Tensor:
-        """Return the critic's scores of finished melodies (B,), standardised on the corpus.
+        """Return the critic's scores of finished melodies (B,), standardised on what it has heard.
 
-        0 is the mean of the training windows and 1 their standard deviation. Any length will do;
-        the critic has learned from windows of up to the length of training.
+        0 is the mean of the training windows of all styles and metres, 1 their standard deviation.
+        Any length will do; the critic has learned from windows of up to the length of training.
         """
         scenes = Scenes(*lessons[:2], self.condition(lessons))
         raw: Tensor = self.critic(self.hear(scenes), scenes)

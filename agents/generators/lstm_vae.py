@@ -37,7 +37,8 @@ class LSTMVAE(Generator):
     r"""Two LSTM layers on either side of z (Pricop & Iftene 2024, VAE-LSTM).
 
     The encoder reads a melody with its chords and metre; mean and log-variance of z are linear in
-    the mean of its outputs. The decoder is a `MelodyLSTM`; its input at every step is
+    the mean of its outputs and the last one. The decoder is a `MelodyLSTM`; its input at every step
+    is
 
     .. math:: x_t = E(observation_t) + U z + b
 
