@@ -16,23 +16,21 @@ clearly below it. The intervals are of one pair each: of 20 pairs of equals one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .records import HUMAN, Record
-from .standings_contest import Contest, Search
+from .standings_contest import Contest
+from .standings_rows import Row, Standings
 from .standings_scores import PRIOR, TaskScores, score_task
-from .statistics import Estimate, estimate, improvement_estimate, profile
 from .tables import SEARCH
 
-__all__ = ["BUDGETS", "Board", "Row", "Search", "Standings", "standings"]
+__all__ = ["BUDGETS", "Board", "Row", "Standings", "standings"]
 
-Floats = npt.NDArray[np.float64]
 #: KL budgets in nats a step to the frozen prior; an entry may be this much over one.
 BUDGETS = (0.02, 0.05, 0.1, 0.3)
 OVER = 1.05
@@ -46,93 +44,6 @@ FIGURES = ("kl", "entropy", "mmd2", "mmd2_deviation", "vendi", "copied")
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """Where an entry stands.
-
-    Attributes:
-        entry: its name.
-        rank: 1 + the ranked entries that are clearly above it; None if it is not ranked.
-        last: the ranked entries, less those that are clearly below it.
-        why: why it is not ranked.
-        seeds: those that it has on every task that is shown.
-        scores: (R, K) of these seeds and tasks; returns on a task without an exact optimum.
-        score: their interquartile mean, with a stratified-bootstrap interval over seeds.
-        search: how it compares with best-of-N of the prior, None where there is no such search.
-        kl_limit: the largest upper 95 % limit of its KL over seeds, of all tasks shown; NaN below
-            two seeds.
-        returns: for each task shown the mean return over seeds, with an interval over seeds.
-        figures: means over seeds, then over the tasks shown; NaN where there is none.
-        samples: melodies drawn for each that is kept.
-        training_steps: environment steps learned, the mean over runs.
-        training_seconds: of the training, the mean over runs.
-    """
-
-    entry: str
-    rank: int | None
-    last: int | None
-    why: str
-    seeds: tuple[int, ...]
-    scores: Floats
-    score: Estimate
-    search: Search | None
-    kl_limit: float
-    returns: Mapping[str, Estimate]
-    figures: Mapping[str, float]
-    samples: int
-    training_steps: float
-    training_seconds: float
-
-    def aggregate(self, statistic: Callable[[Floats], Floats]) -> Estimate:
-        """Return another statistic of its scores, such as `median`, with its interval."""
-        return estimate(statistic, self.scores) if self.scores.size else [np.nan] * 3
-
-
-@dataclass(frozen=True, eq=False)
-class Standings:
-    """Who stands where.
-
-    Attributes:
-        suite: its name.
-        budget: the KL that ranked entries keep to, in nats a step; None for any.
-        task: the one task that is shown; empty where all are.
-        tasks: those that the score is over.
-        unscored: tasks without an exact optimum, and why; they are shown by return.
-        by_return: whether the scores are returns: one task is shown, and it is such a task.
-        rows: the ranked entries, best first; then the others by score; then the human row.
-    """
-
-    suite: str
-    budget: float | None
-    task: str
-    tasks: tuple[str, ...]
-    unscored: Mapping[str, str]
-    by_return: bool
-    rows: tuple[Row, ...]
-
-    @property
-    def ranked(self) -> tuple[Row, ...]:
-        """The ranked entries."""
-        return tuple(row for row in self.rows if row.rank is not None)
-
-    def profiles(self, taus: Sequence[float] | Floats) -> dict[str, Floats]:
-        """Return the performance profile of each ranked entry, see `statistics.profile`."""
-        return {row.entry: profile(row.scores, taus) for row in self.ranked}
-
-    def improvements(self) -> dict[tuple[str, str], Estimate]:
-        """Return for each pair of ranked entries how probably the first one is better.
-
-        See `musicgym.benchmarks.statistics.improvement_estimate`.
-        """
-        found = {}
-        for i, one in enumerate(self.ranked):
-            for other in self.ranked[i + 1 :]:
-                value, low, high = improvement_estimate(one.scores, other.scores)
-                found[one.entry, other.entry] = [value, low, high]
-                found[other.entry, one.entry] = [1 - value, 1 - high, 1 - low]
-        return found
-
-
-@dataclass(frozen=True, eq=False)
 class Board:
     """The scores of all records of a suite, read once for all budgets and tasks.
 
@@ -140,11 +51,13 @@ class Board:
         suite: its name.
         entries: all of them, the human row excepted.
         tasks: by name, in the order of the suite.
+        focus: the figures that tasks are about, where these are no returns.
     """
 
     suite: str
     entries: tuple[str, ...]
     tasks: Mapping[str, TaskScores]
+    focus: Mapping[str, str]
 
     @staticmethod
     def of(records: Sequence[Record]) -> Board:
@@ -163,7 +76,8 @@ class Board:
             parts.setdefault(record.task_name, []).append(record)
         entries = tuple(dict.fromkeys(r.entry for r in records if r.entry != HUMAN))
         tasks = {n: score_task(n, some, entries, told.get(n, "")) for n, some in parts.items()}
-        return Board(name, entries, tasks)
+        focus = {t.name: t.focus for t in suite.tasks if t.focus != "return"} if suite else {}
+        return Board(name, entries, tasks, focus)
 
     @cached_property
     def _contests(self) -> dict[tuple[str, ...], Contest]:
@@ -203,16 +117,32 @@ class Board:
                     contest.search(e) if _compared(entry, records) else None,
                     contest.kl_limits[e],
                     {some.name: some.returns[entry] for some in shown if some.runs(entry)},
+                    self._focus(entry, shown),
                     _means([some.runs(entry) for some in shown], figures),
                     *_cost(records),
                 )
             )
         if any(some.runs(HUMAN) for some in shown):
-            rows.append(_human(shown, figures))
+            rows.append(self._human(shown, figures))
         rows.sort(key=_order)
         by_return = bool(task and task in unscored)
         told = {n: w for n, w in unscored.items() if not task or n == task}
-        return Standings(self.suite, budget, task, chosen, told, by_return, tuple(rows))
+        focus = {some.name: self.focus[some.name] for some in shown if some.name in self.focus}
+        return Standings(self.suite, budget, task, chosen, told, focus, by_return, tuple(rows))
+
+    def _focus(self, entry: str, shown: Sequence[TaskScores]) -> dict[str, float]:
+        """Return the figures that tasks are about, an entry's mean on each."""
+        return {some.name: _means([some.runs(entry)], [figure])[figure] for some in shown
+                if (figure := self.focus.get(some.name))}  # fmt: skip
+
+    def _human(self, shown: Sequence[TaskScores], figures: Sequence[str]) -> Row:
+        """Return the human row; its episodes are its own, so it has no score."""
+        parts = [some.runs(HUMAN) for some in shown]
+        returns = {some.name: some.returns[HUMAN] for some in shown if some.runs(HUMAN)}
+        return Row(
+            HUMAN, None, None, "human melodies", (), np.empty((0, len(shown))), [np.nan] * 3, None,
+            np.nan, returns, self._focus(HUMAN, shown), _means(parts, figures), 1, 0, 0,
+        )  # fmt: skip
 
     def _why(
         self, e: int, contest: Contest, shown: Sequence[TaskScores], budget: float | None
@@ -258,16 +188,6 @@ def standings(records: Sequence[Record], budget: float | None = None, task: str 
         ValueError: there are no records, they are of several suites, or there is no such task.
     """
     return Board.of(records).standings(budget, task)
-
-
-def _human(shown: Sequence[TaskScores], figures: Sequence[str]) -> Row:
-    """Return the human row; its episodes are its own, so it has no score."""
-    parts = [some.runs(HUMAN) for some in shown]
-    returns = {some.name: some.returns[HUMAN] for some in shown if some.runs(HUMAN)}
-    return Row(
-        HUMAN, None, None, "human melodies", (), np.empty((0, len(shown))), [np.nan] * 3, None,
-        np.nan, returns, _means(parts, figures), 1, 0, 0,
-    )  # fmt: skip
 
 
 def _policy(entry: str, records: Sequence[Record]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .records import HUMAN
-from .standings import OVER, SEEDS, Row, Standings
+from .standings import OVER, SEEDS
+from .standings_rows import Row, Standings
 from .standings_scores import PRIOR
 from .tables import SEARCH, heading, scale
 
@@ -51,26 +52,30 @@ def columns(standings: Standings, entries: Sequence[str] = ()) -> str:
             for row in rows
         ),
     ]  # fmt: skip
-    tasks = () if standings.by_return else tuple(standings.unscored)
-    for first in range(0, len(tasks), ACROSS):
-        some = tasks[first : first + ACROSS]
-        lines += ["", f"{'return':<{NAME}}" + "".join(f"{name[:10]:>11}" for name in some)]
-        lines += [f"{_short(row.entry):<{NAME}}" + "".join(f"{_paid(row, n):>11}" for n in some)
+    beside = _beside(standings)
+    for first in range(0, len(beside), ACROSS):
+        some = beside[first : first + ACROSS]
+        lines += [
+            "",
+            " " * NAME + "".join(f"{name[:10]:>11}" for name, _ in some),
+            f"{'entry':<{NAME}}" + "".join(f"{figure[:10]:>11}" for _, figure in some),
+        ]
+        lines += [f"{_short(row.entry):<{NAME}}" + "".join(f"{_on(row, *one):>11}" for one in some)
                   for row in rows]  # fmt: skip
     return "\n".join(lines)
 
 
 def markdown(standings: Standings, entries: Sequence[str] = ()) -> str:
     """Return one Markdown table of the same, a row an entry."""
-    tasks = () if standings.by_return else tuple(standings.unscored)
+    beside = _beside(standings)
     heads = ["rank", "entry", "return" if standings.by_return else "score", "KL", "best-of-N", "N",
-             *map(heading, MUSIC), *(f"return on {n}" for n in tasks), "steps", "seconds",
-             "not ranked"]  # fmt: skip
+             *map(heading, MUSIC), *(f"{heading(figure)} on {name}" for name, figure in beside),
+             "steps", "seconds", "not ranked"]  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in _chosen(standings, entries):
         cells = [_rank(row), row.entry, _interval(row), _kl(row),
                  _search(row), f"{row.samples:,}", *(_music(row, n) for n in MUSIC),
-                 *(_paid(row, n) for n in tasks), _count(row.training_steps),
+                 *(_on(row, *one) for one in beside), _count(row.training_steps),
                  _count(row.training_seconds), row.why]  # fmt: skip
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     return "\n".join(lines)
@@ -100,7 +105,10 @@ def explained(standings: Standings, entries: Sequence[str] = ()) -> list[str]:
             f"mmd2 of {HUMAN} is the floor, human melodies against human melodies of other tunes; "
             f"its standard deviation is {deviation:.3f}."
         )
-    lines += [f"{name} has no score: {why}." for name, why in standings.unscored.items()]
+    lines += [
+        f"{name} has no score: {why.rstrip('.')}." for name, why in standings.unscored.items()
+    ]
+    lines += [f"{name} is about {heading(figure)}." for name, figure in standings.focus.items()]
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if row.why and row.entry != HUMAN:
@@ -171,8 +179,16 @@ def _music(row: Row, name: str) -> str:
     return NONE if value != value else f"{times * value:.{1 if times > 1 or value >= 10 else 3}f}"
 
 
-def _paid(row: Row, task: str) -> str:
-    return f"{row.returns[task][0]:.2f}" if task in row.returns else NONE
+def _beside(standings: Standings) -> list[tuple[str, str]]:
+    """Return tasks and figures beside the score: returns that enter none, and what tasks ask."""
+    unscored = () if standings.by_return else standings.unscored
+    return [*((name, "return") for name in unscored), *standings.focus.items()]
+
+
+def _on(row: Row, task: str, figure: str) -> str:
+    if figure == "return":
+        return f"{row.returns[task][0]:.2f}" if task in row.returns else NONE
+    return _number(row.focus[task])
 
 
 def _count(value: float) -> str:

@@ -216,6 +216,21 @@ def test_entries_of_different_seeds_are_compared_on_those_they_share() -> None:
     assert row(found, "b").rank == 1 and row(found, "a").rank == 2  # by seeds 1 to 5
 
 
+def test_a_task_shows_the_figure_that_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [SimpleNamespace(name="one", no_optimum="", focus="reward_after_change")]
+    monkeypatch.setitem(suites.SUITES, "made", SimpleNamespace(tasks=told))
+    records = [*prior(), *(run("a", s, paid=20.0, reward_after_change=s / 4) for s in SEEDS),
+               run(HUMAN, 0, reward_after_change=0.5)]  # fmt: skip
+    for task in ("", "one"):
+        found = standings(records, task=task)
+        assert (
+            found.focus == {"one": "reward_after_change"} and row(found, "a").focus["one"] == 0.75
+        )
+        assert f"{'a':<22}      0.750" in columns(found)
+        assert f"{HUMAN:<22}      0.500" in columns(found)
+        assert "reward after change on one" in markdown(found)
+
+
 # Who is ranked
 
 
@@ -241,7 +256,7 @@ def test_an_entry_that_lacks_a_task_is_ranked_on_the_others_alone() -> None:
 
 
 def test_a_task_of_the_suite_that_nobody_ran_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = [SimpleNamespace(name=n, no_optimum="") for n in ("two", "one")]
+    told = [SimpleNamespace(name=n, no_optimum="", focus="return") for n in ("two", "one")]
     monkeypatch.setitem(suites.SUITES, "made", SimpleNamespace(tasks=told))
     board = Board.of([*prior(), *runs("a", 20.0)])
     assert list(board.tasks) == ["two", "one"]
@@ -431,7 +446,10 @@ def test_the_command_shows_a_folder_of_thousands_of_records_at_once(
 ) -> None:
     names = [f"task_{k}" for k in range(8)]
     specs = {name: BenchmarkTask("acmg", bars=2 + k) for k, name in enumerate(names)}
-    told = [SimpleNamespace(name=n, task=task, no_optimum="") for n, task in specs.items()]
+    told = [
+        SimpleNamespace(name=n, task=task, no_optimum="", focus="return")
+        for n, task in specs.items()
+    ]
     monkeypatch.setitem(suites.SUITES, "made", SimpleNamespace(name="made", tasks=told))
     for number, record in enumerate(noisy(48, 8, gap=0.1)):
         name = names[int(record.task_name)]
