@@ -10,7 +10,9 @@ import pytest
 import small
 import torch
 
-from musicgym.corpus.dataset import windows
+from musicgym.benchmarks.suites import SAD
+from musicgym.benchmarks.tasks import BenchmarkTask, corpus_windows
+from musicgym.corpus.dataset import Corpus, windows
 from musicgym.emotion import (
     EMOTIONS,
     FEATURES,
@@ -244,3 +246,10 @@ def test_a_corpus_in_which_a_number_never_changes_is_refused() -> None:
     same = cut._replace(events=np.full_like(cut.events, 14))
     with pytest.raises(ValueError, match="the density is the same in all"):
         targets(same, 48)
+
+
+def test_the_sad_targets_of_the_suite_are_those_of_the_chorales(chorales: Corpus) -> None:
+    task = BenchmarkTask().task
+    known = targets(corpus_windows(chorales, "train", task), task.low)
+    np.testing.assert_allclose(SAD["values"], known.values, atol=1e-4)
+    np.testing.assert_allclose(SAD["deviations"], known.deviations, atol=1e-4)
