@@ -93,6 +93,8 @@ BASELINES = (*SIMPLE, "markov", "melody_lstm", *PLANNERS)
 SOFT_KL, SOFT_EPISODES = 0.12, 32
 #: Rows of a learning curve that are told, at most.
 ROWS = 60
+#: The budget of a user's own agent where neither it nor the run says one.
+USUAL_BUDGET = 1_000_000
 #: What the run says, so that no setting may say otherwise.
 GIVEN = ("total_steps", "seed", "learning.total_steps", "learning.seed")
 #: What a factory is told where it asks for it, beside the task and its settings.
@@ -416,11 +418,11 @@ class Workshop:
 
     def _call(self, spec: EntrySpec, seed: int) -> Entry:
         """Return what a user's own factory makes; it may train within its budget."""
-        factory, task = self._own(spec), self.task.task
+        factory, task, steps = self._own(spec), self.task.task, spec.steps or USUAL_BUDGET
         content = hashlib.sha256(self.content(spec, seed).encode()).hexdigest()[:8]
         place = f"{spec.name}-{seed}-{self.task.digest}-{content}"
         folder = (self.agents or cache_folder("agents")) / "own" / place
-        told: dict[str, Any] = dict(zip(TOLD, (seed, spec.steps, self.task, folder), strict=True))
+        told: dict[str, Any] = dict(zip(TOLD, (seed, steps, self.task, folder), strict=True))
         taken = _taken(factory)
         words = {name: value for name, value in told.items() if taken is None or name in taken}
         if "folder" in words:
@@ -430,7 +432,7 @@ class Workshop:
             made = factory(task, **words, **spec.settings)
         facts: dict[str, Any] = dict(getattr(made, "facts", {}))
         if "steps" in words:
-            facts.setdefault("training_steps", spec.steps or 0)
+            facts.setdefault("training_steps", steps)
             facts.setdefault("training_seconds", round(time.perf_counter() - started, 3))
         if rows := getattr(made, "curve", []):
             facts["curve"] = curve([[*row, None][:3] for row in rows])

@@ -54,17 +54,20 @@ def with_settings(config: Any, settings: Mapping[str, Any]) -> Any:
     Traceback (most recent call last):
     ValueError: settings: there is no 'kl.targets'; did you mean 'kl.target'?
     """
-    for name in settings:
-        _check_name(config, name)
+    for name, value in settings.items():
+        _check_name(config, name, whole=value == NOTHING)
     return _changed(config, settings, "")
 
 
-def _check_name(config: Any, name: str) -> None:
+def _check_name(config: Any, name: str, whole: bool) -> None:
+    """Raise a ValueError where there is no such field; `whole`: a part may be named as one."""
     names = known(config)
     if name in names or (name.startswith("rewards.") and "rewards" in names):
         return
     near = closest(name, names) or f"; there are {', '.join(names)}"
     inner = [other for other in names if other.startswith(f"{name}.")]
+    if inner and whole:
+        return
     if inner:
         near = f"; set one of {', '.join(inner)}"
     raise ValueError(f"settings: there is no {name!r}{near}{'' if near.endswith('?') else '.'}")

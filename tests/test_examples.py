@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 ARGUMENTS = {
     "custom_rule.py": [],
     "exact_optimum.py": [],
+    "leaderboard_entry.py": ["--steps", "2048"],
     "train_with_sb3.py": ["--steps", "256"],
     "compose_from_python.py": ["--steps", "4096", "--out", "."],
 }
