@@ -54,9 +54,9 @@ CHOSEN = (
     "to move in time."
 )
 EXAMPLE = """\
-[mine]
-policy = "my_agents:make"   # or acmg_ppo, sb3_ppo, a checkpoint.safetensors ...
-steps = 1_000_000           # what it may train on each task
+name = "mine"
+policy = "my_agent:make"   # a function beside this file, a checkpoint, or a built-in policy
+steps = 200_000            # of the environment; the task's budget by default
 about = "What it is, in a sentence."\
 """
 

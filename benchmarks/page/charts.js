@@ -128,8 +128,8 @@ function better() {
   if (!found || found.names.length < 2) return empty(box, "Fewer than two entries have normalised scores here.");
   const names = standingNames().filter((name) => found.names.includes(name)).slice(0, 12), at = names.map((name) => found.names.indexOf(name));
   const longest = Math.max(...names.map((name) => name.length)), left = Math.min(170, 7 * longest + 14);
-  const cell = Math.max(31, Math.min(56, (box.clientWidth - 30 - left) / names.length)), top = left * 0.78 + 14;
-  const width = left + cell * names.length + 34, height = top + cell * 0.72 * names.length + 8;
+  const cell = Math.max(31, Math.min(56, (box.clientWidth - 30 - left - 52) / names.length)), top = left * 0.78 + 14;
+  const width = left + cell * names.length + 52, height = top + cell * 0.72 * names.length + 8;
   const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Probability that a run of the row's entry scores more than one of the column's. ${names.slice(0, 3).map((a, i) => names.slice(i + 1, i + 3).map((b) => `${a} over ${b}: ${number(100 * found.p[found.names.indexOf(a)][found.names.indexOf(b)], 0)} %`).join("; ")).join("; ")}` });
   names.forEach((name, i) => {
     const y = top + cell * 0.72 * i, x = left + cell * i;

@@ -16,7 +16,7 @@ from musicgym.benchmarks.entries import PLANNERS, SIMPLE
 from musicgym.benchmarks.metrics import METRICS
 from musicgym.benchmarks.records import HUMAN, Record
 from musicgym.benchmarks.suites import Suite
-from musicgym.benchmarks.tables import heading, scale
+from musicgym.benchmarks.tables import scale
 
 __all__ = ["COLUMNS", "KINDS", "cells", "entries", "figures", "kind"]
 
@@ -57,7 +57,7 @@ def kind(entry: str, facts: Mapping[str, Any]) -> str:
     name = str(facts.get("policy") or entry)
     if entry == HUMAN:
         return "human"
-    if facts.get("training_steps") or facts.get("budget"):
+    if facts.get("training_steps"):
         return "learned"
     if name.startswith("best_of_"):
         return "search"
@@ -78,12 +78,14 @@ def figures(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     found = {}
     for name in names:
         metric = METRICS.get(name)
-        text, hint = TITLES.get(name, (heading(name).removesuffix(" %"), ""))
+        unit = metric.unit if metric and metric.unit != "%" else ""
+        plain = name.replace("_", " ") + (f" ({unit})" if unit else "")
+        text, hint = TITLES.get(name, (plain, ""))
         percent = scale(name) == 100
         found[name] = {
             "label": text,
             "hint": hint or (metric.title if metric else ""),
-            "unit": "%" if percent else metric.unit if metric else "",
+            "unit": "%" if percent else "",
             "scale": 100 if percent else 1,
             "digits": 1 if percent else 2 if name in ("return", "vendi") else 3,
             "good": BETTER.get(name, 0),

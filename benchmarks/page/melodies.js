@@ -90,7 +90,7 @@ const PITCHES = ["C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "
 
 // The piano roll with what each term pays under it, step by step.
 function roll(strip) {
-  const { melody } = strip, wide = innerWidth > 640, left = wide ? 132 : 96, right = 56;
+  const { melody } = strip, wide = innerWidth > 640, left = wide ? 132 : 106, right = 56;
   const width = Math.max(strip.clientWidth || 700, left + right + melody.steps * 7), step = (width - left - right) / melody.steps;
   const pitches = melody.notes.map((note) => note[2]);
   const bottom = Math.min(60, ...pitches) - 1, top = Math.max(72, ...pitches) + 1;
@@ -102,7 +102,7 @@ function roll(strip) {
   svg.append(draw("rect", { class: "paper", x: left, y: head, width: x(melody.steps) - left, height: foot - head, rx: 4 }));
   for (const [onset, length, symbol, tones] of melody.chords) {
     for (let pitch = bottom; pitch <= top; pitch++) if (tones.includes(pitch % 12)) svg.append(draw("rect", { class: "tone", x: x(onset), y: y(pitch), width: length * step, height: high }));
-    if (length * step > 5.5 * symbol.length + 2 || onset % melody.bar === 0) svg.append(draw("text", { x: x(onset) + 1, y: head - 7, "font-size": 11 }, symbol));
+    if (length * step > 6.4 * symbol.length + 3 || onset % melody.bar === 0) svg.append(draw("text", { x: x(onset) + 1, y: head - 7, "font-size": 11 }, symbol));
   }
   for (let t = 0; t <= melody.steps; t += melody.beat) {
     const bar = t % melody.bar === 0;

@@ -21,7 +21,8 @@ function redraw() { build(); pictures(); remember(); }
 
 function wire() {
   state.budget = DATA.budget === null ? "none" : String(DATA.budget);
-  if (DATA.tasks.length === 1) state.task = DATA.tasks[0].name;
+  const scored = (task) => DATA.standings.none[task].some((row) => row.rank || (row.score && known(row.score[0])));
+  if (DATA.tasks.length === 1 || !scored("")) state.task = (DATA.tasks.find((task) => scored(task.name)) || DATA.tasks[0]).name;
   recall();
   const tasks = DATA.tasks.map((task) => [task.name, words(task.name)]);
   options(byId("task"), [...(DATA.tasks.length > 1 ? [["", `the whole suite (${tasks.length})`]] : []), ...tasks], state.task);

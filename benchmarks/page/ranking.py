@@ -1,4 +1,4 @@
-"""Standings as the data of the page: every budget, the suite and each task, profiles, improvement."""
+"""Standings as the data of the page: at every budget, of the suite and of each task."""
 
 from __future__ import annotations
 

@@ -98,7 +98,8 @@ def slim(page: str, glyphs: Glyphs, label: str) -> str:
     )
     return (
         f'<svg class="score" role="img" aria-label="{escape(label)}" '
-        f'viewBox="{-ROOM} {top:g} {width - 2 * left + 2 * ROOM:g} {bottom - top:g}">{paths}{"".join(drawn)}</svg>'
+        f'viewBox="{-ROOM} {top:g} {width - 2 * left + 2 * ROOM:g} {bottom - top:g}">'
+        f"{paths}{''.join(drawn)}</svg>"
     )
 
 

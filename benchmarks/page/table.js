@@ -1,6 +1,8 @@
 // The standings as a table: rows once a filter, then only their order changes.
 
+const AT_ONCE = 40;
 let rows = [];
+let pending = [];
 let sorted = { key: "rank", up: true };
 
 const standing = () => DATA.standings[state.budget][state.task] || [];
@@ -48,7 +50,7 @@ function cellsOf(row, shown) {
     if (column.key !== "name") return el("td", { class: column.number ? "n" : null }, column.show(row) ?? "–");
     const kind = kindOf(row.entry);
     return el("th", { class: "name", scope: "row" },
-      el("button", { type: "button", "data-entry": row.entry, onclick: () => open_(row.entry) }, row.entry),
+      el("button", { type: "button", "data-entry": row.entry, onclick: () => open_(row.entry) }, row.entry.split("_").flatMap((part, i) => (i ? ["_", el("wbr"), part] : [part]))),
       el("span", { class: "kind" }, sign(kind), DATA.kinds[kind]));
   });
 }
@@ -79,6 +81,12 @@ function sort(key) {
   sorted = { key, up: sorted.key === key ? !sorted.up : column.up };
   order();
 }
+// What is seen first is there at once; the browser lays out the rest frame by frame.
+function append(nodes) {
+  if (nodes !== pending) return; // sorted anew meanwhile
+  byId("table").tBodies[1].append(...nodes.splice(0, AT_ONCE));
+  if (nodes.length) requestAnimationFrame(() => append(nodes));
+}
 // Rows without a value come last whichever way; equal ones keep the order of the standings.
 function order() {
   const way = sorted.up ? 1 : -1, { key } = sorted;
@@ -88,8 +96,10 @@ function order() {
     if (none(p) || none(q)) return none(p) - none(q) || given.get(a) - given.get(b);
     return way * (typeof p === "string" ? (p < q ? -1 : p > q ? 1 : 0) : p - q) || given.get(a) - given.get(b);
   };
-  const body = byId("table").tBodies[1];
-  body.replaceChildren(...[...rows].sort(compare).map((each) => each.node));
+  const nodes = [...rows].sort(compare).map((each) => each.node);
+  byId("table").tBodies[1].replaceChildren(...nodes.splice(0, AT_ONCE));
+  pending = nodes;
+  if (nodes.length) requestAnimationFrame(() => append(nodes));
   for (const head of byId("table").tHead.rows[0].cells) {
     head.setAttribute("aria-sort", head.dataset.key === key ? (sorted.up ? "ascending" : "descending") : "none");
   }
