@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from musicgym.benchmarks.generators import conditional
 from musicgym.benchmarks.generators.conditional_ground import STYLES, bare, moved
@@ -90,6 +92,23 @@ def test_episodes_are_moved_and_stripped_of_their_chords() -> None:
     assert there.roots is line
     assert not np.any([bare(there).roots, bare(there).codes, bare(there).masks])
     assert np.array_equal(bare(there).tonic, there.tonic)
+
+
+def test_another_melody_s_z_is_that_of_another_tune(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows stand in the order of their tunes, so the next one is mostly of the same."""
+    tunes, asked = np.repeat(["a", "b", "c"], 4), []
+    held = SimpleNamespace(tunes=tunes, pieces=SimpleNamespace(events=None))
+    monkeypatch.setattr(conditional, "scenes", lambda *given: None)
+    monkeypatch.setattr(conditional, "roll_error", lambda *given: np.zeros(12))
+    monkeypatch.setattr(
+        conditional, "compose", lambda *given, latent, **more: asked.append(latent[:, 0].numpy())
+    )
+    model: Any = SimpleNamespace(embed=lambda scenes: torch.arange(12)[:, None])
+    ground: Any = SimpleNamespace(natural={"chorales": held})
+    conditional.rebuilt(model, "both", ground, seed=1)
+    own, other = asked
+    assert own.tolist() == list(range(12))
+    assert (tunes[other] != tunes).all()
 
 
 def found() -> dict[str, Any]:

@@ -62,7 +62,7 @@ def test_the_latents_worth_is_what_another_melodys_costs(melodies: Any) -> None:
     found = latent.used(Chooser(), data, tunes, draws=10)
     # Under z = 1 the own pitch has probability sigmoid(2), the other's z gives sigmoid(-2).
     own, other = (TASK.steps * math.log1p(math.exp(sign * 2)) for sign in (-1, 1))
-    rows = latent._of_another_tune(tunes, 0)
+    rows = latent.of_another_tune(tunes, 0)
     same = np.mean([data.events[i, 0] == data.events[j, 0] for i, j in enumerate(rows)])
     assert found["own"] == pytest.approx(own, rel=1e-4)
     assert found["other"] == pytest.approx(same * own + (1 - same) * other, rel=1e-4)
@@ -77,7 +77,7 @@ def test_the_latents_worth_is_what_another_melodys_costs(melodies: Any) -> None:
 def test_interpolation_drifts_from_one_melody_to_the_other(melodies: Any) -> None:
     data, tunes = melodies
     found = latent.drift(Chooser(), TASK, data, tunes, pairs=8, seeds=2)
-    rows = latent._of_another_tune(tunes, 1)
+    rows = latent.of_another_tune(tunes, 1)
     chosen = np.random.default_rng(0).choice(8, 8, replace=False)
     same = np.mean([data.events[i, 0] == data.events[rows[i], 0] for i in chosen])
     assert found["here"][0] == pytest.approx(1.0) and found["there"][-1] == pytest.approx(1.0)

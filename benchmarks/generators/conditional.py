@@ -36,6 +36,7 @@ from musicgym.files import write_whole
 from .conditional_ground import STYLES, Ground, bare, compose, moved, scenes
 from .conditional_pictures import curves
 from .hearing import find_keys
+from .latent import of_another_tune
 
 __all__ = ["PARTS", "config", "measure", "section"]
 
@@ -157,7 +158,7 @@ def rebuilt(model: CVAEGAN, part: str, ground: Ground, seed: int) -> dict[str, A
     """Return the error of piano rolls of test melodies played anew, by style.
 
     ``own`` is played under the melody's own z (the posterior's mean), the likeliest event at each
-    step; ``other`` under that of another melody. A GAN alone has no encoder.
+    step; ``other`` under that of a melody of another tune. A GAN alone has no encoder.
     """
     if part == "gan":
         return {}
@@ -165,7 +166,8 @@ def rebuilt(model: CVAEGAN, part: str, ground: Ground, seed: int) -> dict[str, A
     for style, held in ground.natural.items():
         latent = model.embed(scenes(model, held, held.pieces.events))
         errors = {}
-        for name, z in (("own", latent), ("other", latent.roll(1, 0))):
+        other = latent[torch.from_numpy(of_another_tune(held.tunes, seed))]
+        for name, z in (("own", latent), ("other", other)):
             again = compose(model, held, seed, sampling=Sampling(0.0), latent=z)
             errors[name] = float(roll_error(again, held.pieces).mean())
         found[style] = errors
@@ -237,9 +239,10 @@ def human(ground: Ground) -> dict[str, Any]:
         name: float(np.mean([m == name for m in ground.metre_judge.hear(held.pieces)]))
         for name, held in ground.by_metre.items()
     }
-    errors = {
-        style: float(roll_error(_turned(pieces), pieces).mean()) for style, pieces in test.items()
-    }
+    errors = {}
+    for style, held in ground.natural.items():
+        others_of = some(held.pieces, of_another_tune(held.tunes, 0))
+        errors[style] = float(roll_error(others_of, held.pieces).mean())
     return {
         "frechet": apart["frechet"],
         "coherence": own["coherence"],
@@ -258,11 +261,6 @@ def human(ground: Ground) -> dict[str, Any]:
 
 def _few(found: Mapping[str, Measured]) -> dict[str, float]:
     return {name: found[name].value for name in VARIETY}
-
-
-def _turned(pieces: Pieces) -> Pieces:
-    """Return each melody in the place of the one after it."""
-    return some(pieces, np.roll(np.arange(len(pieces.events)), 1))
 
 
 def section(found: dict[str, Any], folder: Path) -> list[str]:
@@ -308,7 +306,7 @@ def section(found: dict[str, Any], folder: Path) -> list[str]:
         "",
         "NLL of the test melodies in nats a step (Melody_LSTM, chorales: "
         f"{found['melody_lstm_nll']:.3f}), and the mean squared error of piano rolls played anew, "
-        "in thousandths, under the melody's own z and under another's.",
+        "in thousandths, under the melody's own z and under that of another tune's melody.",
         "",
         "| | ELBO, chorales | folk | 16 draws, chorales | folk | z from the prior, chorales | folk "
         "| roll, own z | another's |",
@@ -329,7 +327,7 @@ def section(found: dict[str, Any], folder: Path) -> list[str]:
     other = 1000 * float(np.mean([*people["roll_error"].values()]))
     lines += [
         "",
-        f"Two human melodies of a style differ by {other:.2f} thousandths.",
+        f"Two human melodies of two tunes of a style differ by {other:.2f} thousandths.",
         "",
         *_critics(found),
         "",

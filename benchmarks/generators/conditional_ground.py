@@ -50,12 +50,14 @@ class Held:
         task: their metre, length, grid and range.
         episodes: their keys and chords.
         pieces: the melodies.
+        tunes: the tune of each.
     """
 
     style: str
     task: Task
     episodes: Episodes
     pieces: Pieces
+    tunes: npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Ground:
         """Return human melodies, spread over the windows of a split."""
         task = self.task(metre)
         cut = _thinned(corpus_windows(self.corpora[style], split, task), most)
-        return Held(style, task, episodes_of(cut, task), Pieces.of(as_melodies(cut, task)))
+        pieces = Pieces.of(as_melodies(cut, task))
+        return Held(style, task, episodes_of(cut, task), pieces, np.array(cut.tunes))
 
     @cached_property
     def humans(self) -> dict[str, Human]:

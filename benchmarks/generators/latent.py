@@ -29,7 +29,7 @@ from musicgym.task import Task
 
 from .latent_pictures import pictures
 
-__all__ = ["MODELS_SHOWN", "drift", "measure", "section", "used"]
+__all__ = ["MODELS_SHOWN", "drift", "measure", "of_another_tune", "section", "used"]
 
 MODELS_SHOWN = {"lstm_vae": "VAE-LSTM", "transformer_vae": "VAE-Transformer"}
 #: Pricop & Iftene 2024, their first table: total loss, reconstruction and KL after training.
@@ -105,7 +105,7 @@ def used(
 
     reconstruction = float(told(posterior.sample()).mean()) / steps
     kl = posterior.kl()
-    other = torch.from_numpy(_of_another_tune(tunes, 0))
+    other = torch.from_numpy(of_another_tune(tunes, 0))
     return {
         "reconstruction": reconstruction,
         "kl": float(kl.sum(-1).mean()) / steps,
@@ -148,7 +148,7 @@ def drift(
     """
     rng = np.random.default_rng(0)
     first = rng.choice(len(tunes), pairs, replace=pairs > len(tunes))
-    second = _of_another_tune(tunes, 1)[first]
+    second = of_another_tune(tunes, 1)[first]
     one, other = (Lessons(*(part[rows] for part in data)) for rows in (first, second))
     here, there = model.embed(one), model.embed(other)
     episodes = episodes_in(one, task)
@@ -205,7 +205,7 @@ def _spearman(table: npt.NDArray[Any]) -> float:
     return float(np.mean(each))
 
 
-def _of_another_tune(tunes: npt.NDArray[Any], seed: int) -> npt.NDArray[np.int64]:
+def of_another_tune(tunes: npt.NDArray[Any], seed: int) -> npt.NDArray[np.int64]:
     """Return for each melody the row of one of another tune, drawn by a seed."""
     rng = np.random.default_rng(seed)
     return np.array([rng.choice(np.flatnonzero(tunes != tune)) for tune in tunes])
