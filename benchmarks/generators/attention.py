@@ -196,9 +196,9 @@ def section(found: dict[str, Any], folder: Path) -> list[str]:
     lines = [
         "Where the hierarchical RNN-VAE attends, and what the log-probability of the chosen event "
         "hangs on: the length of its gradient by the embedding of each step heard so far, as a "
-        f"share of all steps. Means over {found['melodies']} held-out chorales and as many "
-        f"melodies generated over their chords ({EMOTION}); a lag of 0 is the step itself, with "
-        "the event before it, and 8 is a bar.",
+        f"share of all steps. Means over {found['melodies']} windows of held-out chorales and as "
+        f"many melodies generated over their chords ({EMOTION}); a lag of 0 is the step itself, "
+        "with the event before it, and 8 is a bar.",
         "",
         "| | " + " | ".join(f"lag {lag}" for lag in LAGS) + " | entropy, nats |",
         "|---" * (2 + len(LAGS)) + "|",
