@@ -57,11 +57,8 @@ def work(runs: Sequence[Run], folder: Path, jobs: int, watcher: Watcher) -> None
     was killed end by themselves.
 
     Raises:
-        ValueError: `jobs` is not 1 or more.
         OSError: the disk is full.
     """
-    if jobs < 1:
-        raise ValueError(f"jobs: {jobs!r} is not 1 or more.")
     waiting, tries = deque(runs), Counter[int]()
     busy: dict[Future[Path], tuple[Run, ProcessPoolExecutor]] = {}
     before = set(multiprocessing.active_children())

@@ -52,6 +52,8 @@ class LeaderboardRun:
         from musicgym.benchmarks.entry_files import read_entries
         from musicgym.benchmarks.leaderboard_progress import Display
 
+        if self.jobs < 1:
+            raise ValueError(f"jobs: {self.jobs!r} is not 1 or more.")
         runs = leaderboard.plan_runs(
             leaderboard.suite_of(self.suite), read_entries(self.entries), self.seeds, self.count,
             self.tasks, self.steps, self.best_of,
