@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from musicgym.corpus.cache import corpus_path
@@ -47,7 +47,8 @@ class Judges:
         with suppress(CorpusMissing, ValueError):  # `missing` says it; or no melody of this meter
             style = judge_of(task)
         with suppress(ValueError):  # a corpus in which a feature never changes
-            emotions = targets(corpus_windows(corpus, "train", task), task.low)
+            both = replace(task, key="natural")  # the mode is one of the five numbers
+            emotions = targets(corpus_windows(corpus, "train", both), task.low)
         return Judges(corpus.name, style, emotions)
 
     def figures(self, pieces: Pieces, facts: Mapping[str, Any]) -> dict[str, Measured]:

@@ -47,6 +47,8 @@ Ints = npt.NDArray[np.int64]
 MELODIC = [place for place, name in enumerate(FEATURES) if "chord" not in name]
 #: Rounds of boosting; a tree a class each.
 TREES = 100
+#: Melodies of each class below which it is not fitted: it would call all melodies by one name.
+LEAST = 25
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def judge_of(task: Task) -> StyleJudge:
 
     Raises:
         CorpusMissing: the chorales or the folk tunes are not prepared; nothing is built here.
-        ValueError: one of them has no melody for the task.
+        ValueError: one of them has too few melodies for the task.
     """
     return _judge(task.meter, task.bars, task.steps_per_beat, task.low, task.high)
 
@@ -94,7 +96,10 @@ def _judge(meter: str, bars: int, steps_per_beat: int, low: int, high: int) -> S
         steps_per_beat=steps_per_beat,
         pitch_range=(low, high),
     )
-    return fit_judge(examples(corpora(steps_per_beat), task, "train", "metric"))
+    train = examples(corpora(steps_per_beat), task, "train", "metric")
+    if len(train.style) < LEAST * len(CLASSES):
+        raise ValueError(f"style: fewer than {LEAST} melodies a class to learn from.")
+    return fit_judge(train)
 
 
 def scorer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -89,7 +90,8 @@ def examples(
         ValueError: a corpus has no melody for the task.
     """
     rng = np.random.default_rng(seed)
-    cuts = {name: corpus_windows(corpus, split, task) for name, corpus in known.items()}
+    both = replace(task, key="natural")  # a style has major and minor melodies
+    cuts = {name: corpus_windows(corpus, split, both) for name, corpus in known.items()}
     if only:
         cuts = {
             name: _at(cut, np.flatnonzero([half(tune) == only for tune in cut.tunes]))

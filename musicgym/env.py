@@ -49,7 +49,8 @@ class MelodyComposeEnv(gym.Env[Any, Any]):
         steps_per_beat: grid slots a beat: 1, 2 or 4.
         meter: ``"2/4"``, ``"3/4"``, ``"4/4"`` or ``"6/8"``.
         key: a key, ``"random"``, or ``"natural"`` (C major or A minor, drawn).
-        progression: chords as text or a list, ``"random"``, or ``"corpus:NAME/SPLIT"``.
+        progression: chords as text or a list, ``"random"``, ``"set:jazz/train"``, or
+            ``"corpus:NAME/SPLIT"`` (see `Task`).
         chords_per_bar: chords a bar (default 1; one a beat with a corpus).
         pitch_range: the lowest and the highest pitch.
         tessitura: the comfortable part of the range; default low + 9 to high - 2.
