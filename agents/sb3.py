@@ -223,12 +223,11 @@ def train(
         ImportError: Stable-Baselines3 is not installed.
         CheckpointError: the path holds something else.
     """
-    held = checkpoints.load(path, "sb3") if path.exists() else None
-    if held is None or not held.facts["finished"]:
-        with _own_randomness():
+    held, task = checkpoints.load(path, "sb3") if path.exists() else None, practice.task()
+    with _own_randomness():
+        if held is None or not held.facts["finished"]:
             held = _trained(config, practice, path, report, every, held)
-    task = practice.task()
-    policy = _policy(config, task, **_sizes(config))
+        policy = _policy(config, task, **_sizes(config))
     policy.load_state_dict(checkpoints.under(held.tensors, "policy"))
     made = SB3Policy(policy.eval().requires_grad_(False), task)
     made.curve = held.facts["history"]
@@ -266,7 +265,8 @@ def read_zip(path: Path, algorithm: str, task: Task) -> SB3Policy:
         said["activation_fn"] = getattr(torch.nn, found[1])
     space = str(data.get("observation_space", {}).get(":type:", ""))
     kind = next((kind for kind, word in SPACES.items() if word in space), "flat")
-    policy = _policy(SB3Config(algorithm), task, kind, **said)
+    with _own_randomness():
+        policy = _policy(SB3Config(algorithm), task, kind, **said)
     try:
         policy.load_state_dict(weights)
     except RuntimeError as error:
