@@ -304,7 +304,7 @@ def test_what_holds_no_melody_is_refused(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def page() -> str:
     pytest.importorskip("soundfile")
-    return write_page(("Zauberer", "Anfang"), [(tune(2 * i), tune(2 * i + 1)) for i in range(4)])
+    return write_page(("Zauberer", "Anfang"), [(tune(2 * i), tune(2 * i + 1)) for i in range(2)])
 
 
 def embedded(page: str) -> dict[str, Any]:
@@ -327,8 +327,8 @@ def test_a_page_says_nowhere_who_is_who(page: str) -> None:
 def test_a_page_holds_sealed_what_it_saves(page: str) -> None:
     data = embedded(page)
     secret = json.loads(unseal(data["sealed"], data["page"]))
-    assert secret["systems"] == ["Zauberer", "Anfang"] and sorted(secret["left"]) == [0, 0, 1, 1]
-    assert [p[0]["events"] for p in secret["pairs"]] == [list(tune(2 * i).events) for i in range(4)]
+    assert secret["systems"] == ["Zauberer", "Anfang"] and sorted(secret["left"]) == [0, 1]
+    assert [p[0]["events"] for p in secret["pairs"]] == [list(tune(2 * i).events) for i in range(2)]
 
 
 def test_the_sound_on_the_left_is_of_the_melody_that_the_seal_says(page: str) -> None:
@@ -338,7 +338,7 @@ def test_the_sound_on_the_left_is_of_the_melody_that_the_seal_says(page: str) ->
 
     data = embedded(page)
     secret = json.loads(unseal(data["sealed"], data["page"]))
-    for pair in (0, 1, 2, 3):
+    for pair in (0, 1):
         side = secret["left"][pair]
         heard, _ = soundfile.read(io.BytesIO(base64.b64decode(data["sounds"][pair][0])))
         fits = []
@@ -475,15 +475,13 @@ def test_strengths_go_by_way_of_a_third_system_and_stay_finite() -> None:
 
 def test_the_report_says_what_was_found_and_what_is_too_few() -> None:
     few = judged([1.0, 0.0, 1.0, 1.0, 0.5])
-    text = fit_text(few, *fit(few))
-    assert "5 choices, 1 of them without a difference, by 1 listener(s)" in text
+    text = " ".join(fit_text(few, *fit(few)).split())
+    assert "5 choices, 1 of them without a difference, by 1 listener over 5 groups" in text
     assert "new against old" in text and "70 %" in text
     assert "Too few: with 4 decided choices no win rate could be told from chance" in text
     many = judged([1.0] * 30 + [0.0] * 6)
-    said = fit_text(many, *fit(many))
-    assert (
-        "Too few" not in said and "differ" in said and "chance is 50 %" in said.replace("\n", " ")
-    )
+    said = " ".join(fit_text(many, *fit(many)).split())
+    assert "Too few" not in said and "differ" in said and "chance is 50 %" in said
 
 
 # --- Ratings -------------------------------------------------------------------------------------
@@ -521,7 +519,8 @@ def test_the_table_of_ratings_stands_beside_the_published_ones() -> None:
     assert re.search(r"^old +4\.00 \[3\.00, 5\.00\]", text, re.M)
     assert re.search(r"^Zhao et al\. \(published\) +4\.3 +4\.1 +4\.5 +4\.2$", text, re.M)
     assert re.search(r"^DeepBach \(published\) +3\.6 +3\.5 +3\.4 +3\.1$", text, re.M)
-    assert "A handful of listeners ranks nothing: one listener speaks" in text
+    said = " ".join(text.split())
+    assert "A handful of listeners ranks nothing: one listener speaks" in said
     lines = ratings_text(found, markdown=True).splitlines()
     assert lines[1].startswith("| :--") and all(line.count("|") == 8 for line in lines[:9])
     with pytest.raises(ValueError, match="hold none"):
@@ -546,9 +545,9 @@ def test_the_commands_go_from_folders_to_a_reward(tmp_path: Path, capsys: Any) -
             whole(first + number).save(tmp_path / name / f"t{number}.json")
     out = tmp_path / "made" / "page.html"
     folders = (tmp_path / "one", tmp_path / "two")
-    options = ("--out", out, "--pairs", 2, "--steps-per-beat", 1, "--ratings")
+    options = ("--out", out, "--pairs", 1, "--steps-per-beat", 1, "--ratings")
     assert run("listen", *folders, *options) == 0
-    assert "2 pairs of one and two, 2 over the same chords" in capsys.readouterr().out
+    assert "one and two; pairs: 1, of which over the same chords: 1" in capsys.readouterr().out
     assert embedded(out.read_text())["ratings"] is True
     for listener in "ab":
         (tmp_path / f"{listener}.json").write_text(saved(listener=listener).to_json())

@@ -14,6 +14,9 @@ import torch
 from playing import spelt
 
 from musicgym.agents import checkpoints
+from musicgym.agents.acmg import ACMG, ACMGConfig
+from musicgym.agents.configs import ActorCriticConfig, MelodyLSTMConfig
+from musicgym.agents.heuristics import HeldTonic
 from musicgym.benchmarks.features import FEATURES, features
 from musicgym.benchmarks.listening.choices import Judgement
 from musicgym.benchmarks.listening.reward_model import (
@@ -27,6 +30,7 @@ from musicgym.benchmarks.listening.reward_model import (
     log_loss,
     told,
 )
+from musicgym.benchmarks.listening.simulated import Listener, measure
 from musicgym.benchmarks.listening.wins import fit_logistic
 from musicgym.benchmarks.metrics.pieces import Pieces
 from musicgym.env import MelodyComposeEnv
@@ -272,3 +276,34 @@ def test_the_loader_takes_no_words(tmp_path: Path) -> None:
     assert load_scorer(tmp_path / "reward", "preference").heard == (("4/4", 1),)
     with pytest.raises(ValueError, match="style is nothing that"):
         load_scorer(tmp_path / "reward", "preference", style="folk")
+
+
+# --- A listener whose taste is known -------------------------------------------------------------
+
+
+def test_a_simulated_listener_is_measured_from_choices_to_the_agent() -> None:
+    base = ACMGConfig(
+        steps_per_beat=1, bars=2, progressions=("random",), pretraining=None,
+        model=ActorCriticConfig(MelodyLSTMConfig(hidden=12)),
+    )  # fmt: skip
+    prior, learned = ACMG(base).model.actor, []
+
+    def learn(config: ACMGConfig) -> Any:
+        spec: Any = config.rewards
+        assert RewardModel.load(Path(spec["preference"]["scorer"])).figures["choices"] == 80
+        learned.append(config)
+        return HeldTonic(config.task())
+
+    found = measure(base, prior, learn, "random", "random", choices=80, count=60)
+    assert learned == [replace(base, rewards=learned[0].rewards)]
+    assert found["told"][0] > 0.6 and found["ceiling"][0] > found["told"][0] - 0.1
+    assert found["interval_after"] == 0 < found["interval_before"]
+    assert found["won_surely"][0] == 1.0 and found["won"][0] > 0.95  # no interval is smaller
+
+
+def test_the_simulated_listener_prefers_smaller_intervals_and_errs() -> None:
+    small_steps, leaps = melody("C4 D4 E4 F4 G4 A4 B4 C5"), melody("C4 G4 C4 G4 C4 G4 C4 G4")
+    odds = Listener(sure=0.5).odds([small_steps], [leaps])
+    assert odds[0] == pytest.approx(0.5 * (7 - 12 / 7))
+    said = Listener().choose(np.full(4000, odds[0]), seed=0)
+    assert said.mean() == pytest.approx(1 / (1 + math.exp(-odds[0])), abs=0.02)

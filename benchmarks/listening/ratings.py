@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -93,18 +94,18 @@ def ratings_text(found: Sequence[Rated], markdown: bool = False) -> str:
         rows.append([f"{system} (published)", *marks, "", ""])
     listeners = max(r.listeners for r in found)
     lines = table(head, rows, markdown)
-    lines += ["", "Means from 1 to 5 with 95 % intervals, resampled over listeners, then melodies."]
+    notes = ["Means from 1 to 5 with 95 % intervals, resampled over listeners, then melodies."]
     if listeners < MANY:
         many = "one listener speaks" if listeners == 1 else f"{listeners} listeners speak"
-        lines.append(
+        notes.append(
             f"A handful of listeners ranks nothing: {many} for themselves. Ask {MANY} or more "
             "before a difference is called one."
         )
-    lines.append(
+    notes.append(
         "The published ratings are of other melodies by other listeners, printed without "
         "intervals: they show the scale, and are no rivals in this table."
     )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *textwrap.wrap(" ".join(notes), 79)])
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool) -> list[str]:

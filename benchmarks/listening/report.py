@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from musicgym.benchmarks.features import FEATURES
 
@@ -15,11 +17,14 @@ from .wins import least_share, strengths, tunes, win_rate, wins
 
 __all__ = ["fit_text"]
 
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
 #: Decided choices under which nothing is said of systems, or of a reward.
 FEW = 30
 
 
-def fit_text(judged: Sequence[Judgement], model: RewardModel, odds: np.ndarray) -> str:
+def fit_text(judged: Sequence[Judgement], model: RewardModel, odds: Floats) -> str:
     """Return win rates, tests, strengths, and how well the model tells choices left out.
 
     Args:
@@ -33,30 +38,39 @@ def fit_text(judged: Sequence[Judgement], model: RewardModel, odds: np.ndarray) 
     listener = np.unique(names, return_inverse=True)[1].astype(np.int64)
     groups = tunes(judged)
     lines = [
-        f"{len(judged)} choices, {len(judged) - int(decided.sum())} of them without a difference, "
-        f"by {len(set(names))} listener(s) over {groups.max() + 1} group(s) of melodies.",
+        *_prose(
+            f"{len(judged)} choices, {len(judged) - int(decided.sum())} of them without a "
+            f"difference, by {_counted(len(set(names)), 'listener')} over "
+            f"{_counted(int(groups.max()) + 1, 'group')} of melodies."
+        ),
         "",
         *_systems(judged),
         "",
     ]
     side = win_rate(np.array([j.first for j in judged]), listener, groups)
-    lines += [f"What was called A was chosen in {_share(side)}; without a habit it is 50 %.", ""]
-    lines += [f"The reward model, ridge {model.figures['ridge']:.3g}:"]
+    lines += _prose(f"What was called A was chosen in {_share(side)}; without a habit it is 50 %.")
+    lines += ["", *_prose(_about_model(model, odds, score, listener, groups))]
+    return "\n".join([*lines, *_too_few(int(decided.sum()))])
+
+
+def _about_model(
+    model: RewardModel, odds: Floats, score: Floats, listener: Ints, groups: Ints
+) -> str:
+    """Return how well the model tells choices left out, and what it looks at."""
+    decided, said = score != 0.5, [f"The reward model (ridge {model.figures['ridge']:.3g})"]
     if decided.any() and odds.any():
         right = win_rate(told(odds, score)[decided], listener[decided], groups[decided])
-        lines.append(
-            f"  it tells {_share(right)} of the decided choices that it has not seen; chance is "
-            "50 %."
+        said.append(
+            f"tells {_share(right)} of the decided choices that it has not seen; chance is 50 %. "
+            f"Its loss on them is {model.figures['loss']:.3f} nats a choice; chance is 0.693."
         )
         if right[1] <= 0.5:
-            lines.append("  That may be chance: do not train with it yet, ask for more choices.")
-        lines.append(f"  loss {model.figures['loss']:.3f} nats a choice; chance is 0.693.")
+            said.append("That may be chance: do not train with it yet, ask for more choices.")
     else:
-        lines.append("  there are too few melodies to try it on choices that it has not seen.")
+        said.append("has too few melodies to be tried on choices that it has not seen.")
     best = np.argsort(-np.abs(model.weights))[:6]
     liked = ", ".join(f"{FEATURES[k]} {model.weights[k]:+.2f}" for k in best)
-    lines += [f"  what weighs most, in log-odds a deviation: {liked}."]
-    return "\n".join([*lines, *_too_few(int(decided.sum()))])
+    return " ".join([*said, f"What weighs most, in log-odds a deviation: {liked}."])
 
 
 def _systems(judged: Sequence[Judgement]) -> list[str]:
@@ -78,6 +92,14 @@ def _systems(judged: Sequence[Judgement]) -> list[str]:
     return [*table(head, rows, False), "", *table(["system", "strength"], strong, False)]
 
 
+def _prose(text: str) -> list[str]:
+    return textwrap.wrap(text, 79)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def _share(estimate: Sequence[float]) -> str:
     share, low, high = (100 * part for part in estimate)
     return f"{share:.0f} % [{low:.0f}, {high:.0f}]"
@@ -93,4 +115,5 @@ def _too_few(decided: int) -> list[str]:
         if least == least
         else "no win rate could be told from chance"
     )
-    return ["", f"Too few: with {decided} decided choices {able}. Ask for {FEW} or more."]
+    said = f"Too few: with {_counted(decided, 'decided choice')} {able}. Ask for {FEW} or more."
+    return ["", *_prose(said)]

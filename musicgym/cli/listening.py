@@ -60,8 +60,8 @@ class Listen:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.out, page.encode())
         print(
-            f"{self.out}: {len(paired.pairs)} pairs of {names[0]} and {names[1]}, "
-            f"{paired.matched} over the same chords"
+            f"{self.out}: {names[0]} and {names[1]}; pairs: {len(paired.pairs)}, "
+            f"of which over the same chords: {paired.matched}"
         )
         if len(paired.pairs) < self.pairs:
             print(f"{self.pairs} were asked for; there are no more melodies to pair.")
