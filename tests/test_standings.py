@@ -189,7 +189,7 @@ def test_equals_are_seldom_told_apart(tasks: int) -> None:
     (contest,) = board._contests.values()
     better = contest._better[1:, 1:]  # the first row is the prior
     told = np.mean(np.abs(better[np.triu_indices(16, 1)]))
-    assert told < 0.06  # one seed of this test; in the long run 1 to 4 %
+    assert told < 0.06  # plain percentiles reach 0.1
 
 
 def test_what_differs_is_told_apart() -> None:
@@ -208,10 +208,11 @@ def test_ranks_depend_on_no_order_and_pairs_on_no_third() -> None:
     assert row(few, "e3").score == row(one, "e3").score
 
 
-def test_entries_of_different_seeds_are_compared_on_those_they_share() -> None:
+@pytest.mark.parametrize("turn", [1, -1])
+def test_entries_of_different_seeds_are_compared_on_those_they_share(turn: int) -> None:
     ten = tuple(range(1, 11))
     many = [run("b", s, paid=20.0 if s <= 5 else 12.0) for s in ten]
-    found = standings([*prior(seeds=ten), *runs("a", 15.0), *many])
+    found = standings([*prior(seeds=ten), *runs("a", 15.0), *many][::turn])
     assert row(found, "b").score[0] == pytest.approx((16 - 10) / 20)
     assert row(found, "b").rank == 1 and row(found, "a").rank == 2  # by seeds 1 to 5
 
