@@ -69,9 +69,9 @@ def write_page(
     Args:
         folder: of the records, as `musicgym leaderboard run` leaves it.
         out: the folder of the page.
-        melodies: how many of each entry, 0 to 20.
+        melodies: how many of each entry on a task that sounds, 0 to 20; one on the others.
         audible: the tasks whose melodies sound; the first of the suite that has melodies by
-            default. Those of the other tasks are shown as scores and piano rolls.
+            default. The others show a score and a piano roll.
         bar: wraps the work on melodies in a progress bar, such as `tqdm`.
 
     Raises:
@@ -202,7 +202,7 @@ def _blocks(
     for task, entry in bar(work) if bar else work:
         ground = suite.task(task).task
         if task not in chosen:
-            chosen[task] = _chosen(held[task], ground, count)
+            chosen[task] = _chosen(held[task], ground, count if task in loud else 1)
         numbers, at, best = chosen[task][entry == HUMAN]
         if numbers:
             record, archive = held[task][entry]

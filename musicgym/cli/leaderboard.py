@@ -119,7 +119,7 @@ class LeaderboardPage:
     Attributes:
         records: folder of the records, as `leaderboard run` leaves it.
         out: folder of the page; its file is index.html.
-        melodies: of each entry on each task; 0 leaves them out.
+        melodies: of each entry on a task that sounds, one on the others; 0 leaves all out.
         tasks_with_audio: tasks whose melodies sound; the first that has melodies by default. Those
             of the other tasks are shown as scores and piano rolls. A melody of 8 bars takes about
             80 kB with sound and 8 kB without.
