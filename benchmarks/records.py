@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -125,16 +125,50 @@ def _parsed(text: str) -> Record:
     if wrong := sorted({*KINDS} ^ {*data}):
         raise ValueError(f"its fields are not ours: {', '.join(wrong)}")
     for name, kind in KINDS.items():
-        if not isinstance(data[name], kind):
+        if type(data[name]) is not kind:
             raise ValueError(f"{name} is {data[name]!r}")
-    figures = {name: _measured(name, *given) for name, given in data.pop("figures").items()}
-    if not all(isinstance(value, float | int) for value in data["returns"]):
+    figures = Figures(data.pop("figures"))
+    if not {*map(type, data["returns"])} <= {float, int}:
         raise ValueError("a return is no number")
+    rows = data["curve"]
+    if not {type(x) for row in rows for x in row} <= NUMBERS or not {*map(len, rows)} <= {3}:
+        raise ValueError("its curve is not of rows [steps, return, KL]")
     if len(data["returns"]) != len(data["tunes"]):
         raise ValueError("returns and tunes are not of the same melodies")
     if bool(figures) == bool(data["error"]):
         raise ValueError("it has neither figures nor an error, or both")
     return Record(**data, figures=figures)
+
+
+class Figures(Mapping[str, Measured]):
+    """The figures of a file, checked at once, and each made when it is asked for.
+
+    Of thousands of records with a hundred figures a table takes a few.
+    """
+
+    __slots__ = ("_given",)
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        """Keep [value, defined, total] of each name."""
+        for name, (value, defined, total) in given.items():
+            if type(value) not in NUMBERS or type(defined) is not int or type(total) is not int:
+                raise ValueError(f"{name} is {given[name]}, not [value, defined, total]")
+            if (value is None) != (defined == 0) or not 0 <= defined <= total:
+                raise ValueError(f"{name} is {value}, defined on {defined} of {total} melodies")
+        self._given = given
+
+    def __getitem__(self, name: str) -> Measured:
+        """Return a figure."""
+        value, defined, total = self._given[name]
+        return Measured(math.nan if value is None else float(value), int(defined), int(total))
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._given)
 
 
 def _refuse(name: str) -> float:
@@ -183,14 +217,14 @@ def read_suite(folder: Path) -> list[Record]:
             )
         if path.name != record.file:
             raise ValueError(f"record: {path} should be called {record.file}.")
+        if records and record.suite != records[0].suite:
+            raise ValueError(f"records: {folder} has records of several suites.")
         place = (record.task_name, record.entry, record.seed)
         if place in found:
             raise ValueError(
                 f"records: {found[place]} and {path} are both of {record.entry}, seed "
                 f"{record.seed}; keep one of them."
             )
-        if records and record.suite != records[0].suite:
-            raise ValueError(f"records: {folder} has records of several suites.")
         found[place] = path
         records.append(record)
     if not records:
@@ -241,12 +275,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _measured(name: str, value: float | None, defined: int, total: int) -> Measured:
-    if (value is None) != (defined == 0):
-        raise ValueError(f"{name} is {value}, defined on {defined} melodies")
-    return Measured(math.nan if value is None else float(value), int(defined), int(total))
-
-
+#: The kinds of a figure; None is where it is undefined.
+NUMBERS = {float, int, type(None)}
 #: The fields of a file and their kinds.
 KINDS: dict[str, Any] = {
     "task": dict, "entry": str, "seed": int, "count": int, "figures": dict, "facts": dict,
