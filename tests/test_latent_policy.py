@@ -178,6 +178,7 @@ def _interrupt_at(iteration: int) -> Any:
 
 
 def test_every_model_has_its_own_place_in_the_library_and_reads_back(cache: Any) -> None:
+    dataset.save(replace(corpus(4), name="folk"), 2)  # the second style of a CVAE-GAN
     places = set()
     for size, training in MODELS.values():
         made = ACMGConfig(model=ActorCriticConfig(size()), pretraining=training())
