@@ -83,6 +83,9 @@ OUTSIDE = {
 SIZES = {"acmg_a2c": 16, "acmg_a2c_free": 16, "acmg_ppo_free": 32}
 #: Steps of a melody for which these are meant; of longer ones an iteration has fewer.
 USUAL_STEPS = 64
+#: An iteration has fewer melodies, down to the least, where a budget would be spent in fewer
+#: iterations than this: the price of KL is adapted, and the weights are, once an iteration.
+ITERATIONS, LEAST = 64, 8
 ENTRIES = tuple(BUILT_IN)
 #: Baselines that not every reward has.
 PLANNERS = ("soft_optimum", "optimum")
@@ -353,10 +356,11 @@ class Workshop:
         if spec.steps:
             learning = replace(learning, total_steps=spec.steps)
         steps, envs = self.task.lesson.steps, SIZES.get(name, usual.num_envs)
+        most = min(envs * USUAL_STEPS // steps, learning.total_steps // (ITERATIONS * steps))
         made = ACMGConfig(
             model=ActorCriticConfig(size()),
             pretraining=training(),
-            num_envs=max(1, min(envs, envs * USUAL_STEPS // steps)),
+            num_envs=min(envs, max(LEAST, most)),
             learning=learning,
             **self._practice(),
         )
