@@ -25,7 +25,11 @@ OPTIONS = $(call given,KEY,key) $(call given,PROGRESSION,progression) $(call giv
 	$(call given,METER,meter) $(call given,COUNT,count) $(call given,SEED,seed) \
 	$(call given,TEMPO,tempo) $(call given,OPENING,opening) $(ARGS)
 
-.PHONY: help compose test test-oldest lint format clean
+# The small suite: three tasks, nine policies that learn nothing, two agents, five seeds of each.
+leaderboard: OUT = out/leaderboard
+SMALL = --suite small --entries simple acmg_ppo acmg_ppo_free --seeds 5 --best-of 64
+
+.PHONY: help compose leaderboard test test-oldest lint format clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -35,6 +39,11 @@ help:  ## List what make can do
 
 compose: $(VENV)/.compose  ## Compose melodies into out/ (KEY= PROGRESSION= BARS= METER= COUNT= SEED= TEMPO= OPENING= OUT= ARGS=)
 	@$(VENV)/bin/musicgym compose --out $(call quoted,OUT) $(OPTIONS)
+
+leaderboard: $(VENV)/.compose  ## Run a small leaderboard and write its page into out/leaderboard/ (OUT= ARGS=)
+	@$(VENV)/bin/musicgym leaderboard run --out $(call quoted,OUT)/records $(SMALL) --jobs $(WORKERS) $(ARGS)
+	@$(VENV)/bin/musicgym leaderboard show $(call quoted,OUT)/records
+	@$(VENV)/bin/musicgym leaderboard page $(call quoted,OUT)/records --out $(call quoted,OUT)/site
 
 test: $(VENV)/.dev  ## Check the style and the types, run the tests, print a summary
 	@$(call run_checks,$(LINT) 'pytest -n $(WORKERS)')
