@@ -108,6 +108,12 @@ class EntrySpec:
         """Whether it may learn for some steps."""
         return self.steps != 0
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it; of a file its name, without the folders of a machine."""
+        policy = Path(self.policy).name if self.policy.endswith(WEIGHTS) else self.policy
+        return {"policy": policy, "settings": dict(self.settings), "budget": self.steps or 0}
+
     def within(self, budget: int) -> EntrySpec:
         """Return the entry with this budget where it learns and says none of its own."""
         return replace(self, steps=budget) if self.steps is None else self

@@ -260,9 +260,7 @@ def carry_out(run: Run, folder: Path, agents: Path | None = None) -> Path:
 def fail(run: Run, folder: Path, why: str) -> Path:
     """Write that a run failed, and why; return the path of the (last) record."""
     graded, path = _graded(run), folder
-    entry = run.entry
-    facts = {"policy": entry.policy, "settings": dict(entry.settings), "budget": entry.steps}
-    facts["content"] = _content(run, graded)
+    facts = {**run.entry.facts, "content": _content(run, graded)}
     made = {**machine(), "corpus": graded.workshop.corpus.fingerprint}
     for name, record in held(run, folder).items():
         if record is None:

@@ -7,6 +7,7 @@ machine's own library, so a run that is retried on it goes on from its checkpoin
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ def work(runs: Sequence[Run], folder: Path, address: str, watcher: Watcher) -> N
         MissingExtra: Ray is not installed.
         ValueError: there is no cluster at that address.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing goes out that nobody asked for
     ray = require("ray", "ray", "leaderboard run --ray")
     try:
         ray.init(address, include_dashboard=False if address == "local" else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,18 @@ ENTRY = """
 name = "learner"
 policy = "acmg_ppo"
 settings = {"model.actor.hidden" = 8, "model.critic_hidden" = 8, "pretraining.epochs" = 1, \
-"num_envs" = 8}
+"num_envs" = 8, "learning.epochs" = 1, "learning.minibatches" = 1}
 """
 
 
-def arguments(folder: Path, **changes: Any) -> list[str]:
+def arguments(folder: Path, entries: Sequence[str] = (), **changes: Any) -> list[str]:
     """Return the command that runs the suite into a folder."""
     entry = folder.parent / "learner.toml"
     entry.write_text(ENTRY)
     options = {"suite": "tiny", "out": folder, "seeds": 2, "count": 12, "best-of": 4, **changes}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return ["leaderboard", "run", *words, "--entries", "held_tonic", "melody_lstm", str(entry)]
+    usual = ("held_tonic", "melody_lstm", str(entry))
+    return ["leaderboard", "run", *words, "--entries", *(entries or usual)]
 
 
 if __name__ == "__main__":
