@@ -413,6 +413,14 @@ def test_choices_that_share_a_melody_are_one_group() -> None:
     assert found[0] == found[2] == found[4] and len({*found}) == 3
 
 
+def test_the_interval_of_some_choices_knows_which_of_them_belong_together() -> None:
+    score, tune = np.repeat([1.0, 1, 1, 1, 1, 1, 0, 0], 5), np.repeat(np.arange(8), 5)
+    one = np.zeros(40, np.int64)
+    # Of choices that are left out, such as ties, the numbers of the others have gaps.
+    assert win_rate(score, one + 3, 7 * tune) == win_rate(score, one, tune)
+    assert win_rate(score, one, tune)[1] < wilson(30, 40)[0] - 0.1
+
+
 def test_a_win_rate_counts_ties_as_halves() -> None:
     (found,) = wins(judged([1, 1, 1, 0, 0.5]))
     assert found[:4] == (("new", "old"), 3, 1, 1) and found.rate[0] == pytest.approx(0.7)

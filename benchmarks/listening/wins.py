@@ -99,12 +99,12 @@ def win_rate(score: Floats, listener: Ints, tune: Ints, seed: int = 0) -> Estima
 
     Args:
         score: 1 for a win, 0 for a loss, 1/2 for a tie.
-        listener: (N,) numbers from 0.
-        tune: (N,) numbers from 0.
+        listener: (N,) numbers.
+        tune: (N,) numbers.
         seed: fixes the resamples.
     """
     ends = [wilson(float(score.sum()), len(score))]
-    for group in (listener, tune):
+    for group in (_numbered(listener), _numbered(tune)):  # of some choices they have gaps
         if 1 < group.max() + 1 < len(score):
             _, low, high = mean(score, group, seed)
             ends.append((low, high))
@@ -234,7 +234,8 @@ def fit_logistic(x: Floats, score: Floats, ridge: float, start: Floats | None = 
     return weights
 
 
-def _numbered(names: Sequence[str]) -> Ints:
+def _numbered(names: Sequence[str] | Ints) -> Ints:
+    """Return a number from 0 for each name, equal where they are."""
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
