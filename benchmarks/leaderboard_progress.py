@@ -67,7 +67,7 @@ class Display:
         self.jobs, self.clock = jobs, Clock()
         self.bar = tqdm(
             total=done + len(self.waiting), initial=done, disable=None, ncols=COLUMNS,
-            bar_format="{n_fmt}/{total_fmt} {bar:12} {postfix}", leave=False,
+            bar_format="{n_fmt}/{total_fmt} {bar:12} {desc}", leave=False,
         )  # fmt: skip
 
     def __enter__(self) -> Display:
@@ -101,7 +101,7 @@ class Display:
         if self.bar.disable:
             return
         left = self.clock.left(self.waiting.values(), self.jobs)
-        self.bar.set_postfix_str(f"{duration(left)} left: {', '.join(self.clock.at_work)}")
+        self.bar.set_description_str(f"{duration(left)} left: {', '.join(self.clock.at_work)}")
 
 
 def usual(run: Run) -> float:
