@@ -7,20 +7,16 @@ are trained where they are missing, checkpoints, and a user's own policies go in
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from musicgym.agents import heuristics
 from musicgym.agents.acmg import ACMG, ACMGConfig
@@ -43,7 +39,8 @@ from musicgym.agents.library import Stage, agent_path, obtain, prior_path, with_
 from musicgym.agents.markov import MarkovTable
 from musicgym.agents.melody_lstm import MelodyLSTM
 from musicgym.agents.policy import Policy
-from musicgym.agents.sb3 import SB3Config, read_zip, sb3_path, train
+from musicgym.agents.sb3 import SB3Config, read_zip
+from musicgym.agents.sb3_training import sb3_path, train
 from musicgym.agents.soft_planner import SoftPlanner, beta_at
 from musicgym.corpus.dataset import Corpus
 from musicgym.dynamics import Episodes
@@ -52,6 +49,7 @@ from musicgym.reward import load
 from musicgym.theory import closest
 
 from .entry_files import BUILT_IN, POLICIES, SEARCH, WEIGHTS, EntrySpec, importable, spec_of
+from .own_entries import Own, factory_of, taken_by
 from .settings import with_settings
 from .tasks import BenchmarkTask
 
@@ -122,38 +120,6 @@ class Entry(NamedTuple):
     facts: dict[str, Any] = {}  # noqa: RUF012 (never changed)
     kl_bound: float | None = None
     base: Actor | None = None
-
-
-class Own:
-    """A user's own policy, with a plain word where it is none or gives no logits."""
-
-    def __init__(self, name: str, policy: Any, n_events: int) -> None:
-        """Keep the policy."""
-        if not callable(policy) or not hasattr(policy, "initial_state"):
-            raise ValueError(
-                f"entry: {name} returned {policy!r}, which is no policy: it has not both "
-                f"initial_state(episodes) and __call__(observation, state)."
-            )
-        self.name, self.policy, self.n_events = name, policy, n_events
-
-    def initial_state(self, episodes: Episodes) -> Any:
-        """Return the policy's state at the start."""
-        return self.policy.initial_state(episodes)
-
-    def __call__(self, observation: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return the policy's logits (B, A) and its next state."""
-        said = self.policy(observation, state)
-        if not isinstance(said, tuple) or len(said) != 2:
-            raise ValueError(f"entry: {self.name} gave {type(said).__name__}, not logits, state.")
-        logits, wanted = said[0], (len(observation), self.n_events)
-        if not isinstance(logits, Tensor) or not logits.is_floating_point():
-            raise ValueError(f"entry: the logits of {self.name} are no tensor of floats.")
-        if logits.shape != wanted:
-            raise ValueError(
-                f"entry: {self.name} gave logits {tuple(logits.shape)}, not {wanted}, a row a "
-                f"melody and a column an event."
-            )
-        return said
 
 
 @dataclass(frozen=True)
@@ -240,7 +206,7 @@ class Workshop:
         spec = spec_of(entry) if isinstance(entry, str) else entry
         self.check(spec)
         made = self._make(spec, episodes, seed)
-        facts = {"policy": spec.policy, "settings": dict(spec.settings), "budget": spec.steps or 0}
+        facts = spec.facts
         told = made.facts.get("training_steps", 0)
         return made._replace(
             name=spec.name,
@@ -409,8 +375,8 @@ class Workshop:
 
     def _own(self, spec: EntrySpec) -> Callable[..., Any]:
         """Return a user's own factory, which takes the settings that are given."""
-        made = _factory(spec)
-        taken = _taken(made)
+        made = factory_of(spec)
+        taken = taken_by(made)
         for name in spec.settings:
             if name in TOLD or (taken is not None and name not in taken):
                 allowed = [word for word in taken or () if word not in TOLD]
@@ -427,7 +393,7 @@ class Workshop:
         place = f"{spec.name}-{seed}-{self.task.digest}-{content}"
         folder = (self.agents or cache_folder("agents")) / "own" / place
         told: dict[str, Any] = dict(zip(TOLD, (seed, steps, self.task, folder), strict=True))
-        taken = _taken(factory)
+        taken = taken_by(factory)
         words = {name: value for name, value in told.items() if taken is None or name in taken}
         if "folder" in words:
             folder.mkdir(parents=True, exist_ok=True)
@@ -500,43 +466,3 @@ def curve(rows: Sequence[Sequence[float | None]]) -> list[list[float | None]]:
         means = [None if None in column else float(np.mean(column)) for column in columns]
         made.append([some[-1][0], *means])
     return made
-
-
-def _taken(factory: Callable[..., Any]) -> list[str] | None:
-    """Return the keywords that a factory takes beside the task; None if it takes any."""
-    try:
-        taken = list(inspect.signature(factory).parameters.values())
-    except (TypeError, ValueError):
-        return []
-    if any(each.kind is each.VAR_KEYWORD for each in taken):
-        return None
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    first = next((t.name for t in taken if t.kind is not inspect.Parameter.KEYWORD_ONLY), None)
-    return [each.name for each in taken if each.kind in by_name and each.name != first]
-
-
-def _factory(spec: EntrySpec) -> Callable[..., Any]:
-    """Return a user's own factory of policies; modules of its folder come before all others."""
-    module, _, attribute = spec.policy.partition(":")
-    try:
-        with importable(spec.folder):
-            if spec.folder:
-                _forget_others(module.partition(".")[0], spec.folder)
-            made: Callable[..., Policy] = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        where = f"beside its file in {spec.folder} or " if spec.folder else ""
-        raise ValueError(
-            f"entry: {spec.policy!r} cannot be loaded: {type(error).__name__}: {error}. "
-            f"Is its module {where}in a folder on PYTHONPATH?"
-        ) from error
-    if not callable(made):
-        raise ValueError(f"entry: {spec.policy!r} is {made!r}, no function of a task.")
-    return made
-
-
-def _forget_others(name: str, folder: str) -> None:
-    """Drop a module that was imported from elsewhere, where the folder has one of its name."""
-    found, held = PathFinder.find_spec(name, [folder]), sys.modules.get(name)
-    if found and held and getattr(held, "__file__", None) != found.origin:
-        for other in [n for n in sys.modules if n == name or n.startswith(f"{name}.")]:
-            del sys.modules[other]

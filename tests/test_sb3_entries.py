@@ -18,7 +18,8 @@ from small import task as tiny
 from musicgym.agents import sb3
 from musicgym.agents.acmg import ACMGConfig
 from musicgym.agents.rollout import play
-from musicgym.agents.sb3 import SB3Config, SB3Policy, as_played, read_zip, sb3_path, train
+from musicgym.agents.sb3 import SB3Config, SB3Policy, as_played, read_zip
+from musicgym.agents.sb3_training import sb3_path, train
 
 baselines = pytest.importorskip("stable_baselines3")
 contrib = pytest.importorskip("sb3_contrib")
