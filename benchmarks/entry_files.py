@@ -112,7 +112,10 @@ class EntrySpec:
     def facts(self) -> dict[str, Any]:
         """What a record says of it; of a file its name, without the folders of a machine."""
         policy = Path(self.policy).name if self.policy.endswith(WEIGHTS) else self.policy
-        return {"policy": policy, "settings": dict(self.settings), "budget": self.steps or 0}
+        found = {"policy": policy, "settings": dict(self.settings), "budget": self.steps or 0}
+        more = {"about": self.about, "temperature": self.temperature}
+        usual = {"about": "", "temperature": 1.0}
+        return found | {name: value for name, value in more.items() if value != usual[name]}
 
     def within(self, budget: int) -> EntrySpec:
         """Return the entry with this budget where it learns and says none of its own."""

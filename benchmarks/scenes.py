@@ -11,6 +11,7 @@ import numpy.typing as npt
 from musicgym.agents.exact_planner import ExactPlanner, NotFiniteMemory, plan
 from musicgym.agents.imagination import imagine
 from musicgym.dynamics import Episodes
+from musicgym.meters import METERS
 from musicgym.replay import begin, pay
 
 from .diversity import diversity, human_diversity
@@ -102,14 +103,14 @@ def pay_in(scene: Scene, task: BenchmarkTask, events: Ints) -> Floats:
 def around_change(scene: Scene, task: BenchmarkTask, events: Ints) -> Floats:
     """Return the reward a step of melodies (N, T) around the change of key: (N, 2).
 
-    Over the beat that begins one beat after the change, and over the same beat of the bar before
-    it, which stands first.
+    Over the first strong beat that begins a beat or more after the change (rules pay for chord
+    tones on strong beats), and over the same beat of the bar before the change, which stands first.
     """
     plain = task.task
     assert plain.change is not None
     paid = paid_in(scene, task, events) @ task.reward.weights  # (N, T)
-    beat = plain.steps_per_beat
-    starts = [change + beat for change in (plain.change - plain.steps_per_bar, plain.change)]
+    beat, later = plain.steps_per_beat, METERS[plain.meter].strong_every * plain.steps_per_beat
+    starts = [change + later for change in (plain.change - plain.steps_per_bar, plain.change)]
     return np.stack([paid[:, start : start + beat].mean(1) for start in starts], axis=1)
 
 

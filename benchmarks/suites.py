@@ -164,7 +164,7 @@ V1 = (
         "recovery",
         BenchmarkTask("balanced", progression="corpus:chorales/test/turn"),
         "In bars 5 and 6 the chords are another tune's, a whole tone higher, which practice never "
-        "shows: what is paid in the second beat after the change?",
+        "shows: what is paid on the next strong beat, half a bar after the change?",
         focus="reward_after_change",
     ),
 )  # fmt: skip

@@ -335,7 +335,7 @@ def test_the_step_of_the_change_is_where_the_key_turns() -> None:
 # Recovery
 
 
-def test_the_reward_after_the_change_is_that_of_the_second_beat() -> None:
+def test_the_reward_after_the_change_is_that_of_the_next_strong_beat() -> None:
     task = small(bars=4, progression="corpus:walks/test/turn", steps_per_beat=1)
     envs = task.envs(5)
     rollout = play(envs, UniformRandom(envs.task), 3)
@@ -343,7 +343,7 @@ def test_the_reward_after_the_change_is_that_of_the_second_beat() -> None:
     events = rollout.events.numpy()
     heard = around_change(scene, task, events)
     paid = rollout.rewards.numpy()
-    np.testing.assert_allclose(heard, paid[:, [5, 9]], atol=1e-6)  # the change is at step 8
+    np.testing.assert_allclose(heard, paid[:, [6, 10]], atol=1e-6)  # the change is at step 8
     assert scene.at_change is not None and scene.at_change.shape == (5, 2)
     assert scene.at_change.mean() > heard.mean()
 
@@ -355,7 +355,7 @@ def test_a_beat_of_two_slots_is_averaged() -> None:
     scene = Scene(envs.episodes(), 2, None)
     events = np.full((3, 32), 14, np.int64)
     paid = paid_in(scene, task, events) @ task.reward.weights
-    expected = np.stack([paid[:, 10:12].mean(1), paid[:, 18:20].mean(1)], 1)
+    expected = np.stack([paid[:, 12:14].mean(1), paid[:, 20:22].mean(1)], 1)
     np.testing.assert_allclose(around_change(scene, task, events), expected)
 
 

@@ -13,6 +13,7 @@ from musicgym.agents.configs import GENERATORS
 from musicgym.benchmarks import statistics
 from musicgym.benchmarks.diversity import DIVERSITY
 from musicgym.benchmarks.entries import PLANNERS, SIMPLE
+from musicgym.benchmarks.entry_files import BUILT_IN
 from musicgym.benchmarks.metrics import METRICS
 from musicgym.benchmarks.records import HUMAN, Record
 from musicgym.benchmarks.suites import Suite
@@ -210,11 +211,16 @@ def entries(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
         }
         found[record.entry] = {
             "kind": kind(record.entry, facts),
-            "about": str(facts.get("about") or ""),
+            "about": str(facts.get("about") or _about(record.entry)),
             "facts": [[name, str(value)] for name, value in told.items() if value],
         }
     order = list(KINDS)
     return dict(sorted(found.items(), key=lambda item: (order.index(item[1]["kind"]), item[0])))
+
+
+def _about(name: str) -> str:
+    """Return what a built-in entry says of itself."""
+    return BUILT_IN[name].about if name in BUILT_IN else ""
 
 
 def _count(value: Any, unit: str) -> str:

@@ -7,7 +7,7 @@ let playing = null;
 function melodies(task, entry) {
   const id = (DATA.melodies[task] || {})[entry];
   if (!id) return [];
-  if (!BLOCKS[id]) BLOCKS[id] = JSON.parse(byId(id).textContent);
+  if (!BLOCKS[id]) BLOCKS[id] = parsed(byId(id).textContent);
   return BLOCKS[id];
 }
 function aboutEntry(entry, task) {
