@@ -27,6 +27,7 @@ from .records import HUMAN, Record
 from .standings_contest import Contest
 from .standings_rows import Row, Standings
 from .standings_scores import PRIOR, TaskScores, score_task
+from .statistics import upper_limits
 from .tables import SEARCH
 
 __all__ = ["BUDGETS", "Board", "Row", "Standings", "standings"]
@@ -98,7 +99,8 @@ class Board:
             contest = Contest([self.tasks[name] for name in chosen], len(self.entries))
             self._contests[chosen] = contest
         shown = [self.tasks[task]] if task else list(self.tasks.values())
-        whys = [self._why(e, contest, shown, budget) for e in range(len(self.entries))]
+        limits = [_kl_limit(e, contest, shown) for e in range(len(self.entries))]
+        whys = [self._why(e, contest, shown, budget, limits[e]) for e in range(len(self.entries))]
         ranked = [e for e, why in enumerate(whys) if not why]
         above, below = contest.decided(ranked)
         rows = []
@@ -115,7 +117,7 @@ class Board:
                     contest.matrices[e],
                     contest.scores[e],
                     contest.search(e) if _compared(entry, records) else None,
-                    contest.kl_limits[e],
+                    limits[e],
                     {some.name: some.returns[entry] for some in shown if some.runs(entry)},
                     self._focus(entry, shown),
                     _means([some.runs(entry) for some in shown], figures),
@@ -145,7 +147,12 @@ class Board:
         )  # fmt: skip
 
     def _why(
-        self, e: int, contest: Contest, shown: Sequence[TaskScores], budget: float | None
+        self,
+        e: int,
+        contest: Contest,
+        shown: Sequence[TaskScores],
+        budget: float | None,
+        limit: float,
     ) -> str:
         """Return why an entry is not ranked, empty where it is."""
         entry = self.entries[e]
@@ -165,7 +172,6 @@ class Board:
             odd = [why for some in contest.tasks
                    for (name, _), why in some.odd.items() if name == entry]  # fmt: skip
             return f"{len(contest.seeds[e])} of {SEEDS} seeds" + (f": {odd[0]}" if odd else "")
-        limit = contest.kl_limits[e]
         if budget is not None and not limit <= OVER * budget * (1 + 1e-9):
             return f"KL {limit:.3f}" if limit == limit else "its KL is not known"
         return ""
@@ -188,6 +194,13 @@ def standings(records: Sequence[Record], budget: float | None = None, task: str 
         ValueError: there are no records, they are of several suites, or there is no such task.
     """
     return Board.of(records).standings(budget, task)
+
+
+def _kl_limit(e: int, contest: Contest, shown: Sequence[TaskScores]) -> float:
+    """Return the largest upper limit of an entry's KL, also on tasks that enter no score."""
+    beside = [some.kl[e] for some in shown if some not in contest.tasks]
+    known = [kl[~np.isnan(kl)] for kl in beside]
+    return float(np.max([contest.kl_limits[e], *(upper_limits(kl) for kl in known if len(kl))]))
 
 
 def _policy(entry: str, records: Sequence[Record]) -> str:

@@ -311,6 +311,19 @@ def test_a_budget_is_kept_on_every_task_that_is_shown() -> None:
     assert row(standings(records), "a").figures["kl"] == pytest.approx(0.08)
 
 
+def test_a_budget_is_kept_on_tasks_that_enter_no_score_too() -> None:
+    free = [run(entry, s, "free", optimum=float("nan"), kl=kl)
+            for entry, kl in (("melody_lstm", 0.0), ("a", 2.0), ("b", 0.05)) for s in SEEDS]  # fmt: skip
+    records = [*prior(), *runs("a", 20.0), *runs("b", 15.0), *free]
+    found = standings(records, budget=0.1)
+    assert found.tasks == ("one",) and row(found, "a").why == "KL 2.000"
+    assert row(found, "a").kl_limit == pytest.approx(2) and row(found, "b").rank == 1
+    assert row(standings(records), "a").rank == 1
+    assert row(standings(records, budget=0.1, task="one"), "a").rank == 1
+    once = [r for r in records if r.task_name == "one" or r.seed == 1 or r.entry == "melody_lstm"]
+    assert row(standings(once, budget=0.1), "b").why == "its KL is not known"
+
+
 def test_ranks_at_a_budget_are_among_those_who_keep_to_it() -> None:
     records = [*prior(), *runs("a", 25.0, kl=0.5), *runs("b", 20.0, kl=0.01)]
     assert ranks(standings(records)) == {"a": (1, 1), "b": (2, 2), "melody_lstm": (3, 3)}
