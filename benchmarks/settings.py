@@ -41,7 +41,7 @@ def with_settings(config: Any, settings: Mapping[str, Any]) -> Any:
         config: where the fields are.
         settings: dotted names -> values. A whole number may stand for a float, a list for a tuple,
             and ``"none"`` for None where there may be none. ``rewards.TERM`` sets a weight in the
-            reward that is there.
+            reward that is there, ``rewards.TERM.PARAMETER`` a parameter.
 
     Raises:
         ValueError: there is no such field (the nearest is named), or a value is of another kind or
@@ -87,11 +87,26 @@ def _changed(config: Any, settings: Mapping[str, Any], before: str) -> Any:
         if is_dataclass(held):
             changes[first] = _changed(held, some, f"{before}{first}.")
         else:  # the reward: a preset's name or a dict of terms
-            changes[first] = {**({"preset": held} if isinstance(held, str) else held), **some}
+            changes[first] = _reweighted(held, some)
     try:
         return replace(config, **changes)
     except TypeError as error:
         raise ValueError(f"settings: {error}.") from error
+
+
+def _reweighted(reward: RewardSpec, some: Mapping[str, Any]) -> RewardSpec:
+    """Return a reward with weights, TERM, and parameters, TERM.PARAMETER, that are set in it."""
+    made: dict[str, Any] = {"preset": reward} if isinstance(reward, str) else dict(reward)
+    for name, value in some.items():
+        term, dot, parameter = name.partition(".")
+        before = made.get(term)
+        if dot and before is not None and not isinstance(before, Mapping):
+            before = {"weight": before}
+        if dot or isinstance(before, Mapping):
+            made[term] = {**(before or {}), parameter or "weight": value}
+        else:
+            made[term] = value
+    return made
 
 
 def _as(hint: Any, value: Any, name: str) -> Any:

@@ -28,6 +28,7 @@ from .data import Data
 from .leaderboard import Leaderboard
 from .listening import Listen, Preference, Ratings
 from .measure import Audit, Bench, Evaluate, Generators, Papers, Tradeoff
+from .sweep import Sweep
 from .training import Pretrain, Train
 
 __all__ = ["main"]
@@ -45,6 +46,7 @@ Command = (
     | Annotated[Papers, conf.subcommand("papers")]
     | Annotated[Generators, conf.subcommand("generators")]
     | Annotated[Leaderboard, conf.subcommand("leaderboard")]
+    | Annotated[Sweep, conf.subcommand("sweep")]
     | Annotated[Listen, conf.subcommand("listen")]
     | Annotated[Preference, conf.subcommand("preference")]
     | Annotated[Ratings, conf.subcommand("ratings")]
