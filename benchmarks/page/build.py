@@ -162,15 +162,15 @@ def page(
         glyphs=Markup(glyphs),
         data=Markup(embed(told)),
         blocks=[{"id": name, "json": Markup(embed(each))} for name, each in numbers.items()],
-        script=Markup(f'"use strict";\n{PARSED}\n'
-                      f'const DATA = parsed(document.getElementById("data").textContent);\n{script}'),
+        script=Markup(f'"use strict";\n{PARSED}\n{script}'),
     )  # fmt: skip
 
 
 #: Objects without a prototype: an entry may be called like what every object has.
 PARSED = (
     "const parsed = (text) => JSON.parse(text, (name, value) => value && typeof value === 'object'"
-    " && !Array.isArray(value) ? Object.setPrototypeOf(value, null) : value);"
+    " && !Array.isArray(value) ? Object.setPrototypeOf(value, null) : value);\n"
+    'const DATA = parsed(document.getElementById("data").textContent);'
 )
 
 
