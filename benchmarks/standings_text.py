@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from .records import HUMAN
@@ -14,8 +15,8 @@ __all__ = ["columns", "explained", "markdown"]
 
 #: The music metrics that stand beside the score.
 MUSIC = ("mmd2", "vendi", "copied", "entropy")
-#: Width of an entry's name on a terminal, and tasks beside each other.
-NAME, ACROSS = 22, 5
+#: Width of an entry's name and of its score on a terminal, and tasks beside each other.
+NAME, SCORE, ACROSS = 22, 23, 5
 #: What is undefined.
 NONE = "-"
 
@@ -33,12 +34,12 @@ def columns(standings: Standings, entries: Sequence[str] = ()) -> str:
     rows = _chosen(standings, entries)
     score = "return" if standings.by_return else "score"
     lines = [
-        _about(standings),
+        *textwrap.wrap(_about(standings), 79, subsequent_indent="  "),
         "",
-        f"{'rank':>5} {'entry':<{NAME}} {score + ' [95 %]':<23} {'KL':>6} "
+        f"{'rank':>5} {'entry':<{NAME}} {score + ' [95 %]':<{SCORE}} {'KL':>6} "
         f"{'best-of-N':>13} {'N':>5}",
         *(
-            f"{_rank(row):>5} {_short(row.entry):<{NAME}} {_interval(row):<23} "
+            f"{_rank(row):>5} {_short(row.entry):<{NAME}} {_interval(row):<{SCORE}} "
             f"{_kl(row):>6} {_search(row):>13} {row.samples:>5,}"
             for row in rows
             if row.entry != HUMAN
@@ -131,7 +132,7 @@ def _about(standings: Standings) -> str:
     where = (
         f"task {standings.task} (indicative)"
         if standings.task
-        else f"score over {len(standings.tasks)} tasks"
+        else f"score over {len(standings.tasks)} task{'s' * (len(standings.tasks) != 1)}"
     )
     held = (
         "any KL" if standings.budget is None
@@ -150,8 +151,8 @@ def _short(name: str) -> str:
     return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
 
 
-def _number(value: float) -> str:
-    return NONE if value != value else f"{round(value, 3) + 0.0:.3f}"  # no -0.000
+def _number(value: float, digits: int = 3) -> str:
+    return NONE if value != value else f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.000
 
 
 def _kl(row: Row) -> str:
@@ -163,7 +164,12 @@ def _interval(row: Row) -> str:
     value, low, high = row.score
     if value != value:
         return NONE
-    return _number(value) + (f" [{_number(low)}, {_number(high)}]" if low == low else "")
+    for digits in (3, 2, 1, 0):  # returns may be large
+        middle, least, most = (_number(x, digits) for x in (value, low, high))
+        text = middle + (f" [{least}, {most}]" if low == low else "")
+        if len(text) <= SCORE:
+            break
+    return text
 
 
 def _search(row: Row) -> str:
