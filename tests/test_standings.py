@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,8 +84,8 @@ def failure(entry: str, seed: int, task: str = "one") -> Record:
 def test_the_prior_scores_0_and_the_optimum_1_seed_by_seed() -> None:
     records = [
         run("melody_lstm", 1, paid=10.0, optimum=30.0), run("a", 1, paid=15.0),
-        run("melody_lstm", 2, paid=20.0, optimum=40.0), run("a", 2, paid=30.0),
-        run("optimum", 1, paid=30.0), run("optimum", 2, paid=40.0),
+        run("melody_lstm", 2, paid=20.0, optimum=40.0), run("a", 2, paid=30.0, optimum=40.0),
+        run("optimum", 1, paid=30.0), run("optimum", 2, paid=40.0, optimum=40.0),
     ]  # fmt: skip
     found = standings(records)
     assert row(found, "a").scores.tolist() == [[0.25], [0.5]]
@@ -132,6 +133,25 @@ def test_a_seed_without_its_prior_and_another_scene_have_no_score() -> None:
     assert row(found, "a").seeds == (1, 2)
     assert row(found, "b").seeds == () and "other episodes" in row(found, "b").why
     assert row(found, "a").why == "2 of 5 seeds: seed 3 has no run of melody_lstm"
+
+
+def test_episodes_of_another_optimum_are_other_episodes() -> None:
+    found = standings(
+        [*prior(), *runs("a", 20.0, optimum=31.0), *runs("b", 20.0, optimum=30 + 1e-8)]
+    )
+    assert row(found, "a").why == "0 of 5 seeds: it was played over other episodes"
+    assert row(found, "b").rank == 1
+
+
+@pytest.mark.parametrize("name", ["prior", "corpus"])
+def test_what_was_measured_against_another_prior_or_corpus_is_not_compared(name: str) -> None:
+    def made(record: Record) -> Record:
+        return replace(record, made={"prior": "1", "corpus": "2", "revision": record.seed,
+                                     **({name: "9"} if record.seed > 3 else {})})  # fmt: skip
+
+    found = standings([made(r) for r in (*prior(), *runs("a", 20.0))])
+    assert row(found, "a").seeds == (1, 2, 3)
+    assert row(found, "a").why == f"3 of 5 seeds: seed 4 was measured against another {name}"
 
 
 def test_an_optimum_that_is_not_above_the_prior_is_no_scale() -> None:
@@ -312,8 +332,9 @@ def test_a_budget_is_kept_on_every_task_that_is_shown() -> None:
 
 
 def test_a_budget_is_kept_on_tasks_that_enter_no_score_too() -> None:
+    kls = {"melody_lstm": 0.0, "a": 2.0, "b": 0.05}
     free = [run(entry, s, "free", optimum=float("nan"), kl=kl)
-            for entry, kl in (("melody_lstm", 0.0), ("a", 2.0), ("b", 0.05)) for s in SEEDS]  # fmt: skip
+            for entry, kl in kls.items() for s in SEEDS]  # fmt: skip
     records = [*prior(), *runs("a", 20.0), *runs("b", 15.0), *free]
     found = standings(records, budget=0.1)
     assert found.tasks == ("one",) and row(found, "a").why == "KL 2.000"
@@ -428,6 +449,18 @@ def test_the_table_fits_a_terminal_and_shows_humans_beside_the_music() -> None:
     assert f"{long}     0.012      61.2       1.5     1.200    3.00M        -" in text
     assert f"{'corpus':<22}     0.004      90.0       0.0" in text
     assert f"{'free':<22}       1.50" in text
+
+
+@pytest.mark.parametrize(
+    ("paid", "said"), [(-100.0, "-100.0 [-103.3, -95.8]"), (-1e4, "-10000 [-10003, -9996]")]
+)
+def test_large_returns_fit_with_fewer_digits(paid: float, said: str) -> None:
+    name, nan = "a_task_of_many_words", float("nan")
+    records = [run("melody_lstm", s, name, optimum=nan) for s in SEEDS]
+    records += runs("a", paid, 5.0, name, optimum=nan)
+    text = columns(standings(records, budget=0.02, task=name))
+    assert f"{'a':<22} {said:<23}  0.010" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_what_is_not_ranked_is_explained() -> None:
