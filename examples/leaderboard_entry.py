@@ -48,7 +48,7 @@ def make(task, seed, steps, benchmark_task, learning_rate=0.05):
     practice = [
         gym.make_vec(
             "MelodyCompose-v0", num_envs=MELODIES, **benchmark_task.arguments(progression),
-            observation="compact", autoreset_mode="Disabled",
+            observation="compact", autoreset_mode="Disabled", backend="arrays",
         )
         for progression in benchmark_task.learned_on
     ]  # fmt: skip

@@ -175,20 +175,12 @@ def test_the_example_trains_within_its_budget_and_tells_its_curve(
 ) -> None:
     (spec,) = read_entries([str(EXAMPLE)])
     assert spec.steps == 200_000
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gymnasium.make_vec", lambda *a, **k: make_vec(*a, **k, backend="arrays"))
-        made = shop.make(replace(spec, steps=4_000), episodes, 1)
+    made = shop.make(replace(spec, steps=4_000), episodes, 1)
     assert made.facts["budget"] == 4_000 and made.facts["training_steps"] == 4_000
     assert made.facts["curve"][-1][0] == 4_096 and made.facts["curve"][-1][2] is None
     returns = [paid for _, paid, _ in made.facts["curve"]]
     assert np.mean(returns[-3:]) > np.mean(returns[:3]) + 0.5
     assert str(EXAMPLE.parent) not in sys.path
-
-
-def make_vec(*args: Any, **words: Any) -> Any:
-    from gymnasium.envs.registration import make_vec as usual
-
-    return usual(*args, **words)
 
 
 def test_modules_of_one_name_in_two_folders_are_two(
