@@ -24,6 +24,8 @@ HUMAN = "corpus"
 FORMAT = 2
 #: What differs from one run of the same to the next.
 TIMINGS = ("seconds", "training_seconds", "seconds_to_90_percent")
+#: A mean of returns differs by less from the figure, as a share: both are rounded.
+ROUNDED = 1e-5
 #: What a file begins with, before the digest.
 DIGEST = '{"sha256": "'
 
@@ -133,11 +135,27 @@ def _parsed(text: bytes) -> Record:
     rows = data["curve"]
     if not {type(x) for row in rows for x in row} <= NUMBERS or not {*map(len, rows)} <= {3}:
         raise ValueError("its curve is not of rows [steps, return, KL]")
-    if len(data["returns"]) != len(data["tunes"]):
-        raise ValueError("returns and tunes are not of the same melodies")
+    if not {*map(type, data["tunes"])} <= {int}:
+        raise ValueError("a tune is no number")
     if bool(figures) == bool(data["error"]):
         raise ValueError("it has neither figures nor an error, or both")
+    _check_returns(data["returns"], data["tunes"], data["count"], figures)
     return Record(**data, figures=figures)
+
+
+def _check_returns(
+    returns: Sequence[float], tunes: Sequence[int], count: int, figures: Mapping[str, Measured]
+) -> None:
+    if len(returns) != len(tunes):
+        raise ValueError("returns and tunes are not of the same melodies")
+    if not returns:
+        return
+    if len(returns) != count:
+        raise ValueError(f"its returns are of {len(returns)} melodies, its count is {count}")
+    mean = sum(returns) / count
+    said = figures["return"].value if "return" in figures else math.nan
+    if not abs(mean - said) <= ROUNDED * max(1.0, abs(mean)):
+        raise ValueError(f"its return is {said}, the mean of its melodies' is {mean:.9g}")
 
 
 class Figures(Mapping[str, Measured]):
@@ -219,8 +237,8 @@ def read_suite(folder: Path) -> list[Record]:
                 f"record: {path} has another task than {record.task_name!r} of suite "
                 f"{record.suite} is."
             )
-        if path.name != record.file:
-            raise ValueError(f"record: {path} should be called {record.file}.")
+        if (path.parent.name, path.name) != (record.task_name, record.file):
+            raise ValueError(f"record: {path} should be called {record.task_name}/{record.file}.")
         if records and record.suite != records[0].suite:
             raise ValueError(f"records: {folder} has records of several suites.")
         place = (record.task_name, record.entry, record.seed)

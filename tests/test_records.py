@@ -117,8 +117,8 @@ def rewritten(path: Path, **changes: Any) -> None:
 def board(tmp_path: Path) -> Path:
     """A folder with one record of the suite v1; its path is returned."""
     made = record(
-        suite="v1", task_name="acmg", task=BenchmarkTask("acmg").spec, returns=(1.0, 1.5),
-        tunes=(0, 1), curve=[[64, 1.0, None]],
+        suite="v1", task_name="acmg", task=BenchmarkTask("acmg").spec, curve=[[64, 1.0, None]],
+        returns=(1.0, 1.5, 1.0, 1.5), tunes=(0, 1, 0, 1),
     )  # fmt: skip
     return made.write(tmp_path / "acmg")
 
@@ -126,7 +126,7 @@ def board(tmp_path: Path) -> Path:
 def test_a_suites_records_are_read_with_all_that_they_hold(board: Path) -> None:
     (read,) = read_suite(board.parents[1])
     assert (read.suite, read.task_name, read.error) == ("v1", "acmg", "")
-    assert read.curve == [[64, 1.0, None]] and read.returns == [1.0, 1.5]
+    assert read.curve == [[64, 1.0, None]] and read.returns == [1.0, 1.5, 1.0, 1.5]
     rewritten(board)  # the text of the tests below is in order but for what they change
     assert str(read_suite(board.parents[1])[0].task) == str(read.task)
 
@@ -162,6 +162,11 @@ def test_a_field_that_is_not_ours_is_refused(board: Path) -> None:
      ({"figures": {}}, "neither figures nor an error"),
      ({"error": "It broke."}, "neither figures nor an error, or both"),
      ({"returns": [1.0, math.nan]}, "NaN is no number"),
+     ({"returns": [1.0, 1.5, 1.0, 1.6]}, r"its return is 1.25, .* is 1.275"),
+     ({"figures": {"return": [1.3, 4, 4]}}, r"its return is 1.3, .* is 1.25"),
+     ({"returns": [1.25, 1.25], "tunes": [0, 1]}, "of 2 melodies, its count is 4"),
+     ({"figures": {"kl": [1.3, 4, 4]}}, "its return is nan"),
+     ({"tunes": [0, 1, 0, 1.0]}, "a tune is no number"),
      ({"returns": [1.0, "2"]}, "a return is no number"),
      ({"tunes": [1]}, "not of the same melodies"),
      ({"seed": "1"}, "seed is '1'"), ({"seed": True}, "seed is True"),
@@ -204,8 +209,9 @@ def test_a_record_cut_short_is_refused(board: Path) -> None:
      ({"task_name": "balanced"}, "another task than 'balanced'"),
      ({"task_name": "none"}, "another task than 'none'"),
      ({"suite": "v0"}, "of no suite that there is"), ({"suite": ""}, "of no suite"),
-     ({"entry": "other"}, "should be called other-1-"), ({"seed": 2}, "held_tonic-2-"),
-     ({"count": 5}, "should be called"), ({"facts": {"content": "abc"}}, "should be called")],
+     ({"entry": "other"}, "should be called acmg/other-1-"), ({"seed": 2}, "held_tonic-2-"),
+     ({"count": 5, "returns": [1.25] * 5, "tunes": [0] * 5}, "should be called"),
+     ({"facts": {"content": "abc"}}, "should be called")],
     ids=str,
 )  # fmt: skip
 def test_a_record_of_a_changed_spec_is_refused_with_its_reason(
@@ -213,6 +219,13 @@ def test_a_record_of_a_changed_spec_is_refused_with_its_reason(
 ) -> None:
     rewritten(board, **change)
     with pytest.raises(ValueError, match=said):
+        read_suite(board.parents[1])
+
+
+def test_a_record_in_the_folder_of_another_task_is_refused(board: Path) -> None:
+    other = board.parents[1] / "balanced"
+    board.parent.rename(other)
+    with pytest.raises(ValueError, match="balanced/held.* should be called acmg/held_tonic-1-"):
         read_suite(board.parents[1])
 
 
@@ -224,9 +237,8 @@ def test_a_folder_of_two_suites_or_of_two_records_of_one_run_is_refused(board: P
         read_suite(board.parents[1])
     path.unlink()
     small = SUITES["small"].tasks[0]
-    replace(first, suite="small", task_name=small.name, task=small.task.spec).write(
-        board.parents[1] / "small"
-    )
+    other = replace(first, suite="small", task_name=small.name, task=small.task.spec)
+    other.write(board.parents[1] / small.name)
     with pytest.raises(ValueError, match="several suites"):
         read_suite(board.parents[1])
 
