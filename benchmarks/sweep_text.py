@@ -11,16 +11,20 @@ from .sweep import Sweep
 from .sweep_results import Objective, Result, level, number, ranked
 from .tables import heading, scale
 
-__all__ = ["about", "columns", "markdown", "notes"]
+__all__ = ["about", "columns", "markdown", "notes", "short_names"]
 
 #: Figures beside the objective, then the return by term, then these.
 BESIDE = ("return", "share_of_optimum", "kl", "mmd2", "vendi", "copied")
 MUSIC = ("entropy", "chord_match", "ends_on_tonic", "outside_key", "excessive_repetition",
          "onset_share", "pitch_range")  # fmt: skip
+#: Names of figures that are too long for a column of a terminal.
+HEADS = {"share_of_optimum": "of optimum %", "return_non_chord_tone": "non-chord",
+         "return": "return", "excessive_repetition": "long repeats",
+         "pitch_range": "range st"}  # fmt: skip
 #: Points that a terminal shows; Markdown has all.
 SHOWN = 20
-#: Figures side by side on a terminal, their width, and that of a value of a field.
-ACROSS, WIDTH, VALUE = 5, 14, 12
+#: Figures side by side on a terminal, and their width.
+ACROSS, WIDTH = 5, 14
 WIDEST = 79
 
 
@@ -138,11 +142,11 @@ def figures(sweep: Sweep, found: Sequence[Result]) -> list[str]:
 
 
 def short_names(sweep: Sweep) -> list[str]:
-    """Return the last parts of the varied fields' names, as many as tell them apart."""
+    """Return the last parts of the varied fields' names: two, or as many as tell them apart."""
     whole = [axis.name.split(".") for axis in sweep.axes]
 
     def shortest(parts: list[str]) -> str:
-        for size in range(1, len(parts) + 1):
+        for size in range(2, len(parts) + 1):
             if [other[-size:] for other in whole].count(parts[-size:]) == 1:
                 break
         return ".".join(parts[-size:])
@@ -163,9 +167,8 @@ def _marks(found: Sequence[Result], objective: Objective) -> dict[str, str]:
 
 
 def _head(figure: str) -> str:
-    short = heading(figure).replace("return ", "").replace("share of optimum", "of optimum")
-    short = short.replace("validation ", "val. ").replace("excessive ", "exc. ")
-    return short[: WIDTH - 1]
+    short = HEADS.get(figure) or heading(figure).removeprefix("return ")
+    return short.replace("validation ", "val. ")[: WIDTH - 1]
 
 
 def _value(value: object) -> str:
