@@ -221,8 +221,11 @@ def held(run: Run, folder: Path) -> dict[str, Record | None]:
 
 def failures(runs: Iterable[Run], folder: Path) -> list[tuple[Run, str]]:
     """Return the runs that have failed, and why."""
-    found = ((run, next(iter(held(run, folder).values()))) for run in runs)
-    return [(run, record.error) for run, record in found if record and record.error]
+    return [
+        (run, record.error)
+        for run in runs
+        for record in [r for r in held(run, folder).values() if r and r.error][:1]
+    ]
 
 
 def carry_out(run: Run, folder: Path, agents: Path | None = None) -> Path:

@@ -32,6 +32,7 @@ from musicgym.benchmarks.leaderboard import (
     plan_runs,
 )
 from musicgym.benchmarks.leaderboard_progress import Clock, Display, duration
+from musicgym.benchmarks.metrics.metric import Measured
 from musicgym.benchmarks.records import HUMAN, Record, read_suite
 from musicgym.benchmarks.suites import Suite
 from musicgym.cli import main
@@ -304,6 +305,12 @@ def test_a_search_that_fails_has_a_record_of_it_for_each_row(
         "ValueError: the well is dry"
     ] * 2
     assert missing([run], tmp_path) == []
+    small, large = held(run, tmp_path).values()  # a search that fails may have rows before it did
+    assert small and large
+    (tmp_path / "acmg" / small.file).unlink()
+    made = Measured(1.0, COUNT, COUNT)
+    replace(small, error="", figures={"return": made}).write(tmp_path / "acmg")
+    assert failures([run], tmp_path) == [(run, large.error)]
 
 
 def test_a_full_disk_is_no_failure_of_the_entry(
