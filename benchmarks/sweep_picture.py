@@ -6,6 +6,7 @@ heat maps as well.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
@@ -109,7 +110,14 @@ class _Places:
             panel.set_xticks(range(len(said)), said)
             panel.set_xlim(-0.4, len(said) - 0.6)
         elif self.axis.log:
+            low, high = self.axis.low, self.axis.high
             panel.set_xscale("log")
+            panel.set_xlim(low / 1.1, high * 1.1)
+            decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+            ticks = [float(f"{m}e{e}") for e in decades for m in (1, 2, 5)]
+            ticks = [tick for tick in ticks if low <= tick <= high]
+            panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            panel.set_xticks([], minor=True)
 
     def means(self, found: Sequence[Result], values: Sequence[float]) -> tuple[Any, Any]:
         """Return a line through the means: at each value of a list, over parts of a range."""

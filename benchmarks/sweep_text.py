@@ -63,7 +63,7 @@ def columns(
     title = heading(objective.name)
     lines = [
         "    #  "
-        + " ".join(f"{n[-w:]:>{w}}" for n, w in zip(names, width, strict=True))
+        + " ".join(f"{_cut(n, w):>{w}}" for n, w in zip(names, width, strict=True))
         + f"  {title + ' [95 %]':<28}".rstrip()
     ]
     for place, result in some:
@@ -169,6 +169,11 @@ def _marks(found: Sequence[Result], objective: Objective) -> dict[str, str]:
 def _head(figure: str) -> str:
     short = HEADS.get(figure) or heading(figure).removeprefix("return ")
     return short.replace("validation ", "val. ")[: WIDTH - 1]
+
+
+def _cut(name: str, width: int) -> str:
+    """Return a field's name if it fits, else what fits of its last part."""
+    return name if len(name) <= width else name.rpartition(".")[2][-width:]
 
 
 def _value(value: object) -> str:
