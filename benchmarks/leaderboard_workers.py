@@ -64,7 +64,7 @@ def work(runs: Sequence[Run], folder: Path, jobs: int, watcher: Watcher) -> None
     before = set(multiprocessing.active_children())
     free: list[ProcessPoolExecutor] = [_worker() for _ in range(min(jobs, len(runs)))]
     try:
-        with _share_of_the_cores(jobs):
+        with _share_of_the_cores(max(1, len(free))):
             while waiting or busy:
                 while waiting and free:
                     run, worker = waiting.popleft(), free.pop()

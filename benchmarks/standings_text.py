@@ -11,7 +11,7 @@ from .standings_rows import Row, Standings
 from .standings_scores import PRIOR
 from .tables import SEARCH, heading, scale
 
-__all__ = ["columns", "explained", "markdown"]
+__all__ = ["columns", "explained", "markdown", "number"]
 
 #: The music metrics that stand beside the score.
 MUSIC = ("mmd2", "vendi", "copied", "entropy")
@@ -151,13 +151,14 @@ def _short(name: str) -> str:
     return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
 
 
-def _number(value: float, digits: int = 3) -> str:
+def number(value: float, digits: int = 3) -> str:
+    """Return a number for people; a dash is undefined."""
     return NONE if value != value else f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.000
 
 
 def _kl(row: Row) -> str:
     bound = "≤" if SEARCH.fullmatch(row.entry) else ""
-    return bound + _number(row.figures.get("kl", float("nan")))
+    return bound + number(row.figures.get("kl", float("nan")))
 
 
 def _interval(row: Row) -> str:
@@ -165,7 +166,7 @@ def _interval(row: Row) -> str:
     if value != value:
         return NONE
     for digits in (3, 2, 1, 0):  # returns may be large
-        middle, least, most = (_number(x, digits) for x in (value, low, high))
+        middle, least, most = (number(x, digits) for x in (value, low, high))
         text = middle + (f" [{least}, {most}]" if low == low else "")
         if len(text) <= SCORE:
             break
@@ -194,7 +195,7 @@ def _beside(standings: Standings) -> list[tuple[str, str]]:
 def _on(row: Row, task: str, figure: str) -> str:
     if figure == "return":
         return f"{row.returns[task][0]:.2f}" if task in row.returns else NONE
-    return _number(row.focus[task])
+    return number(row.focus[task])
 
 
 def _count(value: float) -> str:

@@ -72,6 +72,9 @@ def _errors() -> Iterator[None]:
         _quit("stopped; what was finished is kept: the same command goes on from there.", 130)
     except (ValueError, CorpusMissing, MissingExtra) as error:
         _quit(str(error), 2)
+    except BrokenPipeError:  # whoever read it has had enough, as in `musicgym ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             _quit(f"the disk is full: {error}; what was finished before is kept.", 1)

@@ -1,4 +1,4 @@
-"""The leaderboard's commands: `leaderboard run | show | page`."""
+"""The leaderboard's commands: `leaderboard run | show | report | page`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from tyro import conf
 
 from .text import wrapped
 
-__all__ = ["Leaderboard", "LeaderboardPage", "LeaderboardRun", "LeaderboardShow"]
+__all__ = [
+    "Leaderboard", "LeaderboardPage", "LeaderboardReport", "LeaderboardRun", "LeaderboardShow",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,30 @@ class LeaderboardShow:
 
 
 @dataclass(frozen=True)
+class LeaderboardReport:
+    """Write a leaderboard as tables in Markdown: its tasks, all budgets, every task.
+
+    Attributes:
+        folder: of the records that `musicgym leaderboard run` wrote.
+        out: where to write it; leaderboard.md in the folder by default.
+    """
+
+    folder: conf.Positional[Path]
+    out: Path | None = None
+
+    def run(self) -> None:
+        """Run the command."""
+        from musicgym.benchmarks.records import read_suite
+        from musicgym.benchmarks.standings_report import report
+        from musicgym.files import write_whole
+
+        text, path = report(read_suite(self.folder)), self.out or self.folder / "leaderboard.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+        print(path)
+
+
+@dataclass(frozen=True)
 class LeaderboardPage:
     """Write a leaderboard as one page that needs no network: a table, pictures, melodies to hear.
 
@@ -155,6 +181,7 @@ class Leaderboard:
     what: (
         Annotated[LeaderboardRun, conf.subcommand("run")]
         | Annotated[LeaderboardShow, conf.subcommand("show")]
+        | Annotated[LeaderboardReport, conf.subcommand("report")]
         | Annotated[LeaderboardPage, conf.subcommand("page")]
     )
 
