@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from .records import HUMAN, Record
 from .standings import BUDGETS, Board
-from .standings_rows import Row, Standings
+from .standings_rows import Standings
 from .standings_text import explained, markdown, number
 from .suites import SUITES
 
@@ -33,7 +35,7 @@ def report(records: Sequence[Record]) -> str:
         at = "any KL" if budget is None else f"KL of at most {budget:g} nats a step"
         lines += ["", f"## Standings, {at}", "", markdown(board.standings(budget))]
     lines += ["", *(f"- {line}" for line in explained(everyone))]
-    lines += ["", "## Score by task", "", *_by_task(everyone)]
+    lines += ["", "## Score by task", "", *_by_task(board, everyone)]
     return "\n".join([*lines, ""])
 
 
@@ -52,23 +54,22 @@ def _made(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _by_task(standings: Standings) -> list[str]:
-    """Return the mean score of each entry on each task."""
-    tasks = standings.tasks
+def _by_task(board: Board, everyone: Standings) -> list[str]:
+    """Return the mean score of each entry on each task that it has."""
+    tasks = everyone.tasks
+    scores = {
+        task: {row.entry: row.scores for row in board.standings(task=task).rows} for task in tasks
+    }
     lines = [f"| entry | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
-    for row in standings.rows:
-        lines.append(f"| {row.entry} | {' | '.join(_scores(row, tasks))} |")
+    for row in everyone.rows:
+        found = (scores[task].get(row.entry, np.empty(0)) for task in tasks)
+        cells = (number(some.mean() if some.size else np.nan) for some in found)
+        lines.append(f"| {row.entry} | {' | '.join(cells)} |")
     return [
         *lines,
         "",
-        "Means over seeds: 0 is the prior, 1 the exact optimum. A dash: not played.",
+        "Means over seeds: 0 is the prior, 1 the exact optimum.",
     ]
-
-
-def _scores(row: Row, tasks: Sequence[str]) -> list[str]:
-    if row.scores.shape[-1] != len(tasks) or not len(row.scores):
-        return ["-"] * len(tasks)
-    return [number(value) for value in row.scores.mean(0)]
 
 
 def _value(record: Record | None, name: str) -> str:
