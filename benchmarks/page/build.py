@@ -128,6 +128,11 @@ def page(
         "human": HUMAN,
         "optimum": OPTIMUM,
         "tasks": [{"name": task.name} for task in there],
+        "sounding": [
+            task
+            for task, by in blocks.items()
+            if any(melody["sound"] for each in by.values() for melody in each)
+        ],
         "figures": shown,
         "columns": [name for name in data.COLUMNS if name in shown],
         "kinds": data.KINDS,

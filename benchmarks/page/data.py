@@ -50,6 +50,7 @@ FAMILIES = {
     "acmg": "ACMG", "rl_tuner": "RL Tuner", "zhao": "Zhao et al.", "ganorkar": "Ganorkar et al.",
     "muspy_metrics": "MusPy", "mgeval": "MGEval", "musdr": "MusDr",
 }  # fmt: skip
+OF_OPTIMUM = "share_of_optimum"
 CURVE = 3  # columns of a learning curve: environment steps, return, KL
 
 
@@ -154,14 +155,19 @@ def _cell(rows: Sequence[Record]) -> dict[str, Any]:
 
 
 def _over_tasks(name: str, tasks: Sequence[Sequence[Record]]) -> dict[str, Any]:
-    """Return the cell of an entry over several tasks: the means of what every task has."""
+    """Return the cell of an entry over several tasks: the means of what every task has.
+
+    The share of the optimum is over the tasks that have one.
+    """
     runs = min(map(len, tasks))
     common = set.intersection(*({*rows[0].figures} for rows in tasks))
+    exact = [rows for rows in tasks if OF_OPTIMUM in rows[0].figures]
     found = {}
-    for figure, about in figures(sorted(common)).items():
+    for figure, about in figures(sorted(common | ({OF_OPTIMUM} if exact else set()))).items():
         if about["apart"] or figure.endswith("_deviation"):
             continue
-        scores = np.array([[row.value(figure) for row in rows[:runs]] for rows in tasks]).T
+        played = exact if figure == OF_OPTIMUM else tasks
+        scores = np.array([[row.value(figure) for row in rows[:runs]] for rows in played]).T
         if np.isnan(scores).any():
             continue
         if figure in COLUMNS and runs > 1:

@@ -34,7 +34,7 @@ function wire() {
   byId("figure").value = state.figure;
   const first = standing().find((row) => row.rank) || standing()[0] || { entry: DATA.human };
   state.entry ||= first.entry;
-  state.where = state.task || DATA.tasks.map((task) => task.name).find((name) => (DATA.melodies[name] || {})[state.entry]) || tasks[0][0];
+  state.where = state.task || [...DATA.sounding, ...DATA.tasks.map((task) => task.name)].find((name) => (DATA.melodies[name] || {})[state.entry]) || tasks[0][0];
   options(byId("who"), Object.keys(DATA.entries).map((name) => [name, words(name)]), state.entry);
   options(byId("where"), tasks, state.where);
   const has = (name) => DATA.figures[name];
