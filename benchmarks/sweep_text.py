@@ -20,7 +20,8 @@ MUSIC = ("entropy", "chord_match", "ends_on_tonic", "outside_key", "excessive_re
 #: Names of figures that are too long for a column of a terminal.
 HEADS = {"share_of_optimum": "of optimum %", "return_non_chord_tone": "non-chord",
          "return": "return", "excessive_repetition": "long repeats",
-         "pitch_range": "range st"}  # fmt: skip
+         "pitch_range": "range st", "validation_reconstruction": "val. recon.",
+         "validation_active_units": "val. active"}  # fmt: skip
 #: Points that a terminal shows; Markdown has all.
 SHOWN = 20
 #: Figures side by side on a terminal, and their width.
@@ -184,6 +185,8 @@ def _digits(value: float, figure: str) -> int:
     """Return the decimals of a figure: three for what is below 1, none for thousands."""
     if scale(figure) == 100:
         return 1
+    if figure.startswith("return"):
+        return 2
     return 3 if abs(value) < 1 else 2 if abs(value) < 1000 else 0
 
 
