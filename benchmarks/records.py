@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from musicgym.files import write_whole
 
 from .metrics.metric import Measured
@@ -118,7 +120,10 @@ class Record:
 
 def _parsed(text: bytes) -> Record:
     first, _, body = text.partition(b"\n")
-    data = DECODER.decode(text.decode())
+    try:
+        data = orjson.loads(text)  # thousands of files are read at once
+    except orjson.JSONDecodeError:
+        data = DECODER.decode(text.decode())  # says what is wrong
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
     if first != f'{DIGEST}{_digest(body)}",'.encode():
