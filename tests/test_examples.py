@@ -26,7 +26,7 @@ def test_every_example_is_run_here():
 def test_the_example_runs_and_prints_what_it_did(name, tmp_path):
     done = subprocess.run(
         [sys.executable, EXAMPLES / name, *ARGUMENTS[name]],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
         env={**__import__("os").environ, "PYTHONPATH": str(EXAMPLES.parent)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -61,7 +61,7 @@ class Command:
 
     def orphans_end(self) -> None:
         """Wait until no process of the group is left."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while self.family():
             assert time.monotonic() < end, "processes outlive the command"
             time.sleep(0.05)
@@ -126,7 +126,7 @@ def test_a_run_that_is_stopped_at_random_moments_ends_with_the_same_records(
             os.killpg(command.process.pid, signal.SIGINT)
             printed = command.end()
             assert command.process.returncode == 130 and "what was finished is kept" in printed
-            assert "Traceback" not in printed and time.monotonic() - began < 20
+            assert "Traceback" not in printed and time.monotonic() - began < 60
             command.orphans_end()
         else:
             os.kill(command.process.pid, signal.SIGKILL)
